@@ -1,0 +1,46 @@
+"""Where things live: one data folder and one cache folder, both overridable by TUI_GPT_HOME."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+HOME_VARIABLE = "TUI_GPT_HOME"
+
+
+def home() -> Path:
+    """The folder of everything a person would miss: models, runs, notes and settings."""
+    override = os.environ.get(HOME_VARIABLE)
+    return Path(override).expanduser().absolute() if override else platformdirs.user_data_path("tui-gpt")
+
+
+def models_dir() -> Path:
+    """The library of models."""
+    return home() / "models"
+
+
+def runs_dir() -> Path:
+    """One folder per training run."""
+    return home() / "runs"
+
+
+def notes_file() -> Path:
+    """The library's diary: every saved model appends an entry."""
+    return home() / "notes.txt"
+
+
+def cache_dir() -> Path:
+    """The folder of what can be made again: token files, generated corpora, downloads, device probes."""
+    override = os.environ.get(HOME_VARIABLE)
+    return home() / "cache" if override else platformdirs.user_cache_path("tui-gpt")
+
+
+def example_models_dir() -> Path | None:
+    """The trained examples that come with the program: in the wheel, or in a source checkout. None when absent."""
+    package = Path(__file__).resolve().parent.parent
+    for candidate in (package / "example_models", package.parent / "models"):
+        if candidate.is_dir():
+            return candidate
+    return None

@@ -1,0 +1,1 @@
+"""The GPT itself: text, network, training, generation. Knows nothing of any screen."""

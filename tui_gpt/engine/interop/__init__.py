@@ -1,0 +1,1 @@
+"""Model folders as other tools read and write them."""

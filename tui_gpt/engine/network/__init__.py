@@ -1,0 +1,1 @@
+"""The GPT network: two families that share one block."""

@@ -1,0 +1,1 @@
+"""From text to tokens: reading, tokenizers, built-in corpora, token files, batches."""

@@ -1,0 +1,1 @@
+"""Training: optimizers, schedules, evaluation, exact state, and the detached worker."""
