@@ -1,0 +1,80 @@
+"""The GPT: token ids in, next-token logits out. Reads top to bottom."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from tui_gpt.core.config import ModelConfig
+from tui_gpt.engine.network.cache import KVCache
+from tui_gpt.engine.network.layers import Block, norm, rotary_tables
+
+
+class GPT(nn.Module):
+    """A decoder-only transformer of the gpt2 or qwen3 family.
+
+    The gpt2 family computes what `transformers.GPT2LMHeadModel` computes, the qwen3 family what
+    `transformers.Qwen3ForCausalLM` does; tests/parity holds it to that.
+    """
+
+    rotary_cos: Tensor | None
+    rotary_sin: Tensor | None
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.token_embedding = nn.Embedding(config.vocabulary, config.n_embd)
+        learned = config.family == "gpt2"
+        self.position_embedding = nn.Embedding(config.n_positions, config.n_embd) if learned else None
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.final_norm = norm(config)
+        self.head = None if config.tie_word_embeddings else nn.Linear(config.n_embd, config.vocabulary, bias=False)
+        cos, sin = (None, None) if learned else rotary_tables(config)
+        self.register_buffer("rotary_cos", cos, persistent=False)
+        self.register_buffer("rotary_sin", sin, persistent=False)
+        self.gradient_checkpointing = False
+
+    @property
+    def head_weight(self) -> Tensor:
+        """(vocab_size, C): the output head, which may be the token embedding itself."""
+        return self.token_embedding.weight if self.head is None else self.head.weight
+
+    def hidden(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Token ids (B, T) to the last block's normed output (B, T, C).
+
+        With a cache the T tokens follow the ones it holds. Raises ValueError when they exceed `n_positions`.
+        """
+        start = 0 if cache is None else cache.length
+        end = start + ids.size(1)
+        if end > self.config.n_positions:
+            raise ValueError(f"{end} tokens exceed the context of {self.config.n_positions}")
+        x = self.token_embedding(ids)
+        rotary = None
+        if self.position_embedding is not None:
+            x = x + self.position_embedding.weight[start:end]
+        else:
+            assert self.rotary_cos is not None and self.rotary_sin is not None
+            rotary = (self.rotary_cos[start:end].to(x.dtype), self.rotary_sin[start:end].to(x.dtype))
+        if self.training and self.config.dropout:
+            x = F.dropout(x, self.config.dropout)
+        for number, block in enumerate(self.blocks):
+            if self.gradient_checkpointing and self.training:
+                x = checkpoint(block, x, rotary, use_reentrant=False)
+            else:
+                x = block(x, rotary, None if cache is None else cache.layers[number])
+        return self.final_norm(x)  # type: ignore[no-any-return]
+
+    def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Token ids (B, T) to logits (B, T, vocab_size)."""
+        return F.linear(self.hidden(ids, cache), self.head_weight)
+
+    @torch.no_grad()
+    def next_logits(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Logits (B, vocab_size), float32, of the token after the last of `ids` (B, T); the head reads that one row only."""
+        return F.linear(self.hidden(ids, cache)[:, -1], self.head_weight).float()
+
+    def count_parameters(self) -> int:
+        """Numbers that are learned, a tied matrix counted once."""
+        return sum(p.numel() for p in self.parameters())
