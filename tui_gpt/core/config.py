@@ -20,7 +20,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of the parts of a configuration: immutable, named arguments only, unknown keys refused."""
 
 
-class ModelConfig(Section):
+class ModelConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The shape of the network."""
 
     family: Annotated[
@@ -50,7 +50,9 @@ class ModelConfig(Section):
     ] = None
     n_inner: Annotated[
         Annotated[int, Meta(ge=1, le=1_048_576)] | None,
-        Meta(description="Width inside the MLP. Left out: 4 n_embd for gpt2; 8/3 n_embd, up to a multiple of 32, for qwen3."),
+        Meta(
+            description="Width inside the MLP. Left out: 4 n_embd for gpt2; 8/3 n_embd, up to a multiple of 32, for qwen3."
+        ),
     ] = None
     layer_norm_epsilon: Annotated[
         float, Meta(gt=0, le=0.1, description="Added to the variance inside each norm so that nothing divides by zero.")
@@ -91,15 +93,20 @@ class ModelConfig(Section):
         return self.vocab_size
 
 
-class DataConfig(Section):
+class DataConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The text to learn from, and how it becomes tokens."""
 
     corpus: Annotated[
         str,
-        Meta(min_length=1, max_length=4096, description="A built-in corpus by name, or the path of a text file or a folder."),
+        Meta(
+            min_length=1,
+            max_length=4096,
+            description="A built-in corpus by name, or the path of a text file or a folder.",
+        ),
     ] = "stories"
     corpus_megabytes: Annotated[
-        float, Meta(ge=0.01, le=1000, description="How much text a generated corpus (stories) makes, in millions of bytes.")
+        float,
+        Meta(ge=0.01, le=1000, description="How much text a generated corpus (stories) makes, in millions of bytes."),
     ] = 8.0
     tokenizer: Annotated[
         Literal["auto", "char", "bpe", "gpt2"],
@@ -117,7 +124,8 @@ class DataConfig(Section):
     encoding: Annotated[
         str,
         Meta(
-            min_length=1, max_length=40,
+            min_length=1,
+            max_length=40,
             description="Encoding of the text files; auto: by byte-order mark, UTF-8 without one.",
         ),
     ] = "auto"
@@ -127,7 +135,7 @@ class DataConfig(Section):
     ] = "strict"
 
 
-class TrainConfig(Section):
+class TrainConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the network learns. Exactly one of max_steps, max_epochs and max_minutes says when it ends."""
 
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1, description="Seed of weights, batches and dropout.")] = 1337
@@ -140,7 +148,9 @@ class TrainConfig(Section):
     ] = None
     max_minutes: Annotated[
         Annotated[float, Meta(gt=0, le=525_600)] | None,
-        Meta(description="End after this many minutes of training, evaluations included; the schedule follows the clock."),
+        Meta(
+            description="End after this many minutes of training, evaluations included; the schedule follows the clock."
+        ),
     ] = None
     batch_size: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Sequences per optimizer step, over all devices together.")
@@ -187,34 +197,58 @@ class TrainConfig(Section):
     ] = 1.0
     zero_init_projections: Annotated[
         bool,
-        Meta(description="Start every block's output projections (and an untied head) at zero, so that blocks begin as identities."),
+        Meta(
+            description="Start every block's output projections (and an untied head) at zero, so that blocks begin as identities."
+        ),
     ] = False
     weight_average: Annotated[
         float,
-        Meta(ge=0, lt=1, description="Decay per step of an average of the weights that is evaluated and saved; 0 switches it off."),
+        Meta(
+            ge=0,
+            lt=1,
+            description="Decay per step of an average of the weights that is evaluated and saved; 0 switches it off.",
+        ),
     ] = 0.0
     gradient_checkpointing: Annotated[
-        bool, Meta(description="Recompute each block's activations in the backward pass: less memory, about a third more time.")
+        bool,
+        Meta(
+            description="Recompute each block's activations in the backward pass: less memory, about a third more time."
+        ),
     ] = False
     eval_interval: Annotated[
         int,
-        Meta(ge=0, le=10_000_000, description="Steps between evaluations; 0: early ones at 1, 2 and 5 % of the run, then every 10 %."),
+        Meta(
+            ge=0,
+            le=10_000_000,
+            description="Steps between evaluations; 0: early ones at 1, 2 and 5 % of the run, then every 10 %.",
+        ),
     ] = 0
     eval_tokens: Annotated[
         int,
-        Meta(ge=1, le=10**12, description="Validation tokens per evaluation while training. The last one reads all of them."),
+        Meta(
+            ge=1,
+            le=10**12,
+            description="Validation tokens per evaluation while training. The last one reads all of them.",
+        ),
     ] = 32_768
     early_stopping_patience: Annotated[
         int, Meta(ge=0, le=1_000_000, description="Stop after this many evaluations without a new best; 0: never.")
     ] = 0
     checkpoint_minutes: Annotated[
-        float, Meta(ge=0, le=100_000, description="Minutes between checkpoints; 0: only when asked, at the best and at the end.")
+        float,
+        Meta(
+            ge=0, le=100_000, description="Minutes between checkpoints; 0: only when asked, at the best and at the end."
+        ),
     ] = 2.0
     checkpoint_interval: Annotated[
         int, Meta(ge=0, le=10_000_000, description="Steps between checkpoints that are kept for good; 0: none.")
     ] = 0
     sample_prompt: Annotated[
-        str, Meta(max_length=100_000, description="Prompt continued at every evaluation. Empty: the first words of the validation text.")
+        str,
+        Meta(
+            max_length=100_000,
+            description="Prompt continued at every evaluation. Empty: the first words of the validation text.",
+        ),
     ] = ""
     sample_tokens: Annotated[
         int, Meta(ge=0, le=100_000, description="Tokens of the sample written at every evaluation; 0: none.")
@@ -224,45 +258,60 @@ class TrainConfig(Section):
     ] = "auto"
     precision: Annotated[
         Literal["auto", "float32", "bf16"],
-        Meta(description="Arithmetic: float32, bf16 (weights kept in float32 beside it), or auto: bf16 where the device is fast at it."),
+        Meta(
+            description="Arithmetic: float32, bf16 (weights kept in float32 beside it), or auto: bf16 where the device is fast at it."
+        ),
     ] = "auto"
     compile: Annotated[
         Literal["auto", "on", "off"],
-        Meta(description="torch.compile: on, off, or auto: where it works and the run is long enough to earn back the wait."),
+        Meta(
+            description="torch.compile: on, off, or auto: where it works and the run is long enough to earn back the wait."
+        ),
     ] = "auto"
     threads: Annotated[
         int, Meta(ge=0, le=4096, description="CPU threads; 0: one per physical core. A resumed run keeps its number.")
     ] = 0
 
 
-class SampleConfig(Section):
+class SampleConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How text is drawn from the model's probabilities."""
 
     max_new_tokens: Annotated[int, Meta(ge=1, le=10_000_000, description="Tokens to write at the most.")] = 300
     temperature: Annotated[
-        float, Meta(ge=0, le=100, description="Divides the logits: below 1 safer, above 1 wilder, 0 always the likeliest token.")
+        float,
+        Meta(
+            ge=0, le=100, description="Divides the logits: below 1 safer, above 1 wilder, 0 always the likeliest token."
+        ),
     ] = 0.8
-    top_k: Annotated[int, Meta(ge=0, le=2_000_000, description="Draw from the k likeliest tokens only; 0: from all.")] = 0
+    top_k: Annotated[
+        int, Meta(ge=0, le=2_000_000, description="Draw from the k likeliest tokens only; 0: from all.")
+    ] = 0
     top_p: Annotated[
-        float, Meta(gt=0, le=1, description="Draw from the likeliest tokens that together reach this probability; 1: all.")
+        float,
+        Meta(gt=0, le=1, description="Draw from the likeliest tokens that together reach this probability; 1: all."),
     ] = 1.0
     min_p: Annotated[
-        float, Meta(ge=0, le=1, description="Leave out tokens below this share of the likeliest one's probability; 0: none.")
+        float,
+        Meta(ge=0, le=1, description="Leave out tokens below this share of the likeliest one's probability; 0: none."),
     ] = 0.0
     repetition_penalty: Annotated[
-        float, Meta(gt=0, le=100, description="Divides the logits of tokens already in view (above 1: less repetition); 1: off.")
+        float,
+        Meta(
+            gt=0, le=100, description="Divides the logits of tokens already in view (above 1: less repetition); 1: off."
+        ),
     ] = 1.0
     stop: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=1000)], ...],
         Meta(max_length=64, description="Texts at which writing ends; the text itself is left out."),
     ] = ()
     seed: Annotated[
-        Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, Meta(description="Seed of the draw. Left out: a new one each time.")
+        Annotated[int, Meta(ge=0, le=2**63 - 1)] | None,
+        Meta(description="Seed of the draw. Left out: a new one each time."),
     ] = None
     n_samples: Annotated[int, Meta(ge=1, le=1024, description="How many continuations to write.")] = 1
 
 
-class RunConfig(Section):
+class RunConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that makes a run what it is."""
 
     model: ModelConfig = ModelConfig()
@@ -300,10 +349,14 @@ def model_problems(model: ModelConfig) -> Iterator[Problem]:
     """What is wrong across the model's own fields."""
     if model.family == "gpt2":
         if model.n_embd % model.n_head:
-            yield Problem("model.n_head", f"{model.n_head} heads do not divide n_embd = {model.n_embd}; {_divisors(model)}")
+            yield Problem(
+                "model.n_head", f"{model.n_head} heads do not divide n_embd = {model.n_embd}; {_divisors(model)}"
+            )
         for name in ("n_kv_head", "head_dim"):
             if getattr(model, name) is not None:
-                yield Problem(f"model.{name}", "exists only in the qwen3 family; leave it out or set model.family to qwen3")
+                yield Problem(
+                    f"model.{name}", "exists only in the qwen3 family; leave it out or set model.family to qwen3"
+                )
         return
     if model.head_dim is None and model.n_embd % model.n_head:
         yield Problem("model.n_head", f"{model.n_head} heads do not divide n_embd = {model.n_embd}; {_divisors(model)}")
@@ -325,7 +378,9 @@ def _divisors(model: ModelConfig) -> str:
 def _train_problems(train: TrainConfig) -> Iterator[Problem]:
     ends = [name for name in ("max_steps", "max_epochs", "max_minutes") if getattr(train, name) is not None]
     if len(ends) > 1:
-        yield Problem(f"train.{ends[1]}", f"{' and '.join(ends)} are both given; a run ends by one of them, so leave out the rest")
+        yield Problem(
+            f"train.{ends[1]}", f"{' and '.join(ends)} are both given; a run ends by one of them, so leave out the rest"
+        )
     if not ends:
         yield Problem("train.max_minutes", "nothing says when the run ends; give max_minutes, max_steps or max_epochs")
     if train.batch_size % train.grad_accumulation_steps:
@@ -340,7 +395,8 @@ def _data_problems(config: RunConfig) -> Iterator[Problem]:
     actual = config.model.vocab_size
     if expected is not None and actual not in (None, expected):
         yield Problem(
-            "model.vocab_size", f"is {actual}, but the {config.data.tokenizer} tokenizer has {expected} tokens; leave it out"
+            "model.vocab_size",
+            f"is {actual}, but the {config.data.tokenizer} tokenizer has {expected} tokens; leave it out",
         )
 
 

@@ -218,7 +218,9 @@ def parse_setting(text: str) -> Tree:
     docs = {d.path: d for d in field_docs()}
     if path not in docs:
         close = difflib.get_close_matches(path, docs, n=1)
-        raise ConfigError(path, "is not a field of the configuration" + (f"; did you mean {close[0]}?" if close else ""))
+        raise ConfigError(
+            path, "is not a field of the configuration" + (f"; did you mean {close[0]}?" if close else "")
+        )
     return {section: {name: parse_value(docs[path], raw)}}
 
 
@@ -233,9 +235,16 @@ def parse_value(doc: FieldDoc, raw: str) -> Any:
             case "number":
                 return float(raw)
             case "yes/no":
-                return {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}[
-                    raw.lower()
-                ]
+                return {
+                    "true": True,
+                    "yes": True,
+                    "on": True,
+                    "1": True,
+                    "false": False,
+                    "no": False,
+                    "off": False,
+                    "0": False,
+                }[raw.lower()]
             case "list of text":
                 parsed = tomllib.loads(f"x = {raw}")["x"] if raw.startswith("[") else [raw] if raw else []
                 return list(parsed)

@@ -18,7 +18,9 @@ def check_name(name: str, what: str = "name") -> str:
     elif len(name) > LONGEST:
         reason = f"has {len(name)} characters, and at most {LONGEST} are possible"
     elif not _SHAPE.fullmatch(name):
-        reason = f"{name!r} may hold only letters A-Z, digits, '-', '_' and '.', and must begin with a letter or a digit"
+        reason = (
+            f"{name!r} may hold only letters A-Z, digits, '-', '_' and '.', and must begin with a letter or a digit"
+        )
     elif name.endswith("."):
         reason = f"{name!r} ends in a dot, which some systems drop"
     elif name.split(".", 1)[0].lower() in _RESERVED:

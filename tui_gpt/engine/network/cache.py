@@ -28,7 +28,12 @@ class KVCache:
     """The caches of all blocks for a batch of `batch` sequences of at most `n_positions` tokens."""
 
     def __init__(
-        self, config: ModelConfig, batch: int = 1, *, dtype: torch.dtype = torch.float32, device: torch.device | None = None
+        self,
+        config: ModelConfig,
+        batch: int = 1,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | None = None,
     ) -> None:
         self.n_positions = config.n_positions
         shape = (batch, config.kv_heads, config.n_positions, config.head_size)

@@ -89,9 +89,7 @@ class Attention(nn.Module):
         grouped = self.n_head != self.n_kv_head
         if length in (1, seen):
             # One query sees all; as many queries as keys is the square causal case the kernels know.
-            return F.scaled_dot_product_attention(
-                q, k, v, dropout_p=dropout, is_causal=length > 1, enable_gqa=grouped
-            )
+            return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=length > 1, enable_gqa=grouped)
         return F.scaled_dot_product_attention(
             q, k, v, attn_mask=causal_mask(length, seen, q.device), dropout_p=dropout, enable_gqa=grouped
         )

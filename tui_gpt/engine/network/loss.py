@@ -24,7 +24,7 @@ def sum_loss(hidden: Tensor, head_weight: Tensor, targets: Tensor) -> Tensor:
         logits = F.linear(rows, head_weight)
         return F.cross_entropy(logits.float(), flat, reduction="sum", ignore_index=IGNORED)
     total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-    for part, wanted in zip(rows.split(_CHUNK_ROWS), flat.split(_CHUNK_ROWS), strict=True):
+    for part, wanted in zip(torch.split(rows, _CHUNK_ROWS), torch.split(flat, _CHUNK_ROWS), strict=True):
         total = total + _chunk_loss(part, head_weight, wanted)
     return total
 

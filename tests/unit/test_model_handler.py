@@ -1,0 +1,312 @@
+"""The library of models does what a person asks of it, and says in a sentence what it will not do."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from tui_gpt.core.config import RunConfig, TrainConfig, to_dict
+from tui_gpt.core.errors import ConfigError, ModelError
+from tui_gpt.core.model_card import model_card
+from tui_gpt.core.model_handler import DamagedModel, ModelEntry, ModelHandler
+from tui_gpt.core.model_record import (
+    CorpusRecord,
+    ModelRecord,
+    SampleRecord,
+    TokenizerRecord,
+    decode_record,
+    encode_record,
+)
+from tui_gpt.core.notes import read_entries
+
+RECORD = ModelRecord(
+    name="anything",
+    family="gpt2",
+    n_parameters=1_803_840,
+    config=to_dict(RunConfig(train=TrainConfig(max_minutes=3.0))),
+    tokenizer=TokenizerRecord(kind="bpe", vocab_size=1024),
+    corpus=CorpusRecord(source="stories", sha256="ab" * 32),
+    steps=592,
+    tokens_seen=2_424_832,
+    seconds=170.2,
+    device="cpu",
+    train_loss=1.41234567890123,
+    val_loss=1.53,
+    best_val_loss=1.52,
+    bits_per_byte=2.2,
+    sample=SampleRecord(text=" there was a fox.", prompt="Once", seed=7),
+)
+
+
+def writer(weights: bytes = b"weights", **more: bytes) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / "config.json").write_text('{"model_type": "gpt2"}')
+        (folder / "model.safetensors").write_bytes(weights)
+        for name, content in more.items():
+            (folder / name).write_bytes(content)
+
+    return write
+
+
+@pytest.fixture
+def handler(tmp_path: Path) -> ModelHandler:
+    (tmp_path / "examples").mkdir()
+    return ModelHandler(tmp_path / "models", tmp_path / "examples", tmp_path / "notes.txt")
+
+
+def add_example(handler: ModelHandler, name: str = "example") -> None:
+    assert handler.examples is not None
+    ModelHandler(handler.examples.root, None, handler.notes.with_name("others.txt")).save(name, writer(b"old"), RECORD)
+
+
+def names(handler: ModelHandler) -> list[str]:
+    return [entry.name for entry in handler.list()]
+
+
+def test_a_saved_model_is_listed_shown_and_loaded_as_it_was_saved(handler: ModelHandler) -> None:
+    entry = handler.save("bard", writer(), RECORD)
+    assert handler.list() == [entry] == [handler.get("bard")]
+    assert handler.verify("bard") == []
+    assert handler.load("bard") == entry.folder
+    assert entry.record is not None
+    assert set(entry.record.files) == {"config.json", "model.safetensors", "README.md"}
+    assert entry.record.train_loss == RECORD.train_loss
+    assert entry.record.created.endswith("Z")
+    assert entry.size_bytes == sum(p.stat().st_size for p in entry.folder.iterdir())
+    assert json.loads(json.dumps(handler.show("bard")))["record"]["corpus"]["source"] == "stories"
+    assert [p.name for p in handler.library.root.iterdir() if p.name.startswith(".saving")] == []
+
+
+def test_the_library_is_at_home_by_default(home: Path) -> None:
+    handler = ModelHandler()
+    assert handler.library.root == home / "models"
+    assert handler.notes == home / "notes.txt"
+    assert all(entry.read_only for entry in handler.list())
+
+
+def test_a_taken_name_is_refused_and_replaced_only_when_asked(handler: ModelHandler) -> None:
+    handler.save("bard", writer(b"old"), RECORD)
+    with pytest.raises(ModelError, match="already in"):
+        handler.save("bard", writer(b"new"), RECORD)
+    assert (handler.load("bard") / "model.safetensors").read_bytes() == b"old"
+    handler.save("bard", writer(b"new"), RECORD, replace=True)
+    assert (handler.load("bard") / "model.safetensors").read_bytes() == b"new"
+    assert names(handler) == ["bard"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../bard", "..", "/tmp/bard", "a/b", ".hidden", "", "con", "nul.txt", "x" * 81, "a b"]
+)
+def test_names_that_lead_out_of_the_library_are_refused_everywhere(handler: ModelHandler, name: str) -> None:
+    handler.save("bard", writer(), RECORD)
+    for ask in (
+        lambda: handler.save(name, writer(), RECORD),
+        lambda: handler.get(name),
+        lambda: handler.load(name),
+        lambda: handler.verify(name),
+        lambda: handler.delete(name),
+        lambda: handler.rename(name, "new"),
+        lambda: handler.rename("bard", name),
+        lambda: handler.fork("bard", name),
+        lambda: handler.note(name, "x"),
+    ):
+        with pytest.raises((ConfigError, ModelError)):
+            ask()
+    assert names(handler) == ["bard"]
+
+
+def test_an_unknown_model_is_a_sentence_that_names_the_known_ones(handler: ModelHandler) -> None:
+    with pytest.raises(ModelError, match="still empty"):
+        handler.get("bard")
+    handler.save("bard", writer(), RECORD)
+    with pytest.raises(ModelError, match="no model named brad; there are bard"):
+        handler.load("brad")
+
+
+def test_examples_are_read_only_and_shadowed_by_the_library(handler: ModelHandler) -> None:
+    add_example(handler)
+    assert handler.get("example").read_only
+    for ask in (
+        lambda: handler.delete("example"),
+        lambda: handler.rename("example", "mine"),
+        lambda: handler.note("example", "mine"),
+    ):
+        with pytest.raises(ModelError, match="comes with the program"):
+            ask()
+    handler.save("example", writer(b"mine"), RECORD)
+    (entry,) = handler.list()
+    assert isinstance(entry, ModelEntry) and not entry.read_only
+    assert handler.delete("example") == entry.size_bytes
+    assert handler.get("example").read_only
+
+
+def test_a_fork_is_an_intact_copy_that_names_its_parent(handler: ModelHandler) -> None:
+    add_example(handler)
+    fork = handler.fork("example", "mine")
+    assert fork.record is not None and fork.record.parent == "example"
+    assert not fork.read_only
+    assert (handler.load("mine") / "model.safetensors").read_bytes() == b"old"
+    assert "# mine" in (fork.folder / "README.md").read_text()
+    with pytest.raises(ModelError, match="already"):
+        handler.fork("example", "mine")
+
+
+def test_a_model_made_elsewhere_is_usable_and_keeps_its_card_when_forked(handler: ModelHandler) -> None:
+    folder = handler.library.root / "foreign"
+    folder.mkdir(parents=True)
+    writer()(folder)
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert handler.get("foreign").record is None
+    assert handler.verify("foreign") == []
+    with pytest.raises(ModelError, match="fork it"):
+        handler.note("foreign", "x")
+    fork = handler.fork("foreign", "mine")
+    assert fork.record is not None and fork.record.family == "gpt2"
+    assert "license: mit" in (fork.folder / "README.md").read_text()
+    handler.note("mine", "hello")
+    assert "license: mit" in (fork.folder / "README.md").read_text()
+    assert handler.verify("mine") == []
+
+
+def test_a_rename_reaches_record_and_card_and_leaves_the_weights(handler: ModelHandler) -> None:
+    handler.save("bard", writer(), RECORD)
+    inode = (handler.load("bard") / "model.safetensors").stat().st_ino
+    handler.rename("bard", "poet")
+    entry = handler.get("poet")
+    assert names(handler) == ["poet"]
+    assert entry.record is not None and entry.record.name == "poet"
+    assert "# poet" in (entry.folder / "README.md").read_text()
+    assert (entry.folder / "model.safetensors").stat().st_ino == inode
+    assert handler.verify("poet") == []
+    handler.save("bard", writer(), RECORD)
+    with pytest.raises(ModelError, match="already"):
+        handler.rename("bard", "poet")
+    with pytest.raises(ModelError, match="already"):
+        handler.rename("bard", "bard")
+
+
+def test_a_note_is_kept_in_record_and_card(handler: ModelHandler) -> None:
+    handler.save("bard", writer(), RECORD)
+    text = "The best one.\n```\n== forged ==\n\x1b[31m"
+    entry = handler.note("bard", text)
+    assert entry.record is not None and entry.record.notes == text
+    assert "The best one." in (entry.folder / "README.md").read_text()
+    assert "\x1b" not in (entry.folder / "README.md").read_text()
+    assert handler.verify("bard") == []
+
+
+def test_a_note_does_not_hide_damage(handler: ModelHandler) -> None:
+    handler.save("bard", writer(b"weights"), RECORD)
+    (handler.get("bard").folder / "model.safetensors").write_bytes(b"weightz")
+    handler.note("bard", "x")
+    assert any("damaged" in problem for problem in handler.verify("bard"))
+
+
+def test_a_failing_write_leaves_nothing_and_is_a_sentence(handler: ModelHandler) -> None:
+    def fail(folder: Path) -> None:
+        writer()(folder)
+        raise RuntimeError("No space left on device")
+
+    with pytest.raises(ModelError, match="bard could not be saved.*No space left"):
+        handler.save("bard", fail, RECORD)
+    with pytest.raises(ModelError, match=r"model\.safetensors was not written"):
+        handler.save("bard", lambda folder: (folder / "config.json").write_text("{}") and None, RECORD)
+    with pytest.raises(ModelError, match="not a plain file"):
+        handler.save("bard", lambda folder: (folder / "sub").mkdir(), RECORD)
+    assert names(handler) == []
+    assert not handler.notes.exists()
+    assert [p.name for p in handler.library.root.iterdir()] == [".library.lock"]
+
+
+def test_every_save_appends_a_parseable_entry_to_the_diary(handler: ModelHandler) -> None:
+    handler.save("bard", writer(), RECORD)
+    noted = msgspec.structs.replace(RECORD, notes="two\nlines\n== forged ==\ndate: never\u2028\x1b[0m")
+    handler.save("poet", writer(), noted)
+    handler.save("bard", writer(), RECORD, replace=True)
+    first, second, third = read_entries(handler.notes)
+    assert [first.name, second.name, third.name] == ["bard", "poet", "bard"]
+    assert first.fields["model"] == "gpt2, 4 layers x 256, 4 heads, context 256, 1,803,840 parameters"
+    assert first.fields["corpus"] == f"stories (sha256 {'ab' * 32})"
+    assert first.fields["training"] == "592 steps, 2,424,832 tokens, 170 s on cpu"
+    assert first.fields["losses"].startswith("train 1.4123, validation 1.5300")
+    assert first.fields["configuration"] == "train.max_minutes=3.0"
+    assert second.fields["notes"] == "two\nlines\n== forged ==\ndate: never\\u2028␛[0m"
+    assert second.date == handler.get("poet").record.created  # type: ignore[union-attr]
+
+
+def test_other_text_in_the_diary_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    assert read_entries(path) == []
+    path.write_bytes(b"Notes\n\nmodel: none\n== a ==\ndate: now\n\nfree text\n    indented\n\xff\n== b ==\n")
+    assert [(e.name, e.fields) for e in read_entries(path)] == [("a", {"date": "now"}), ("b", {})]
+
+
+def test_the_card_has_front_matter_that_the_hub_can_read() -> None:
+    record = msgspec.structs.replace(
+        RECORD,
+        license="mit",
+        corpus=CorpusRecord(source="a`b\n---\n# x", sha256="0" * 64),
+        notes="```\n---\n# not a title",
+    )
+    card = model_card(record)
+    _, front, body = card.split("---\n", 2)
+    assert yaml.safe_load(front) == {
+        "language": "en",
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "license": "mit",
+        "tags": ["tui-gpt", "gpt2"],
+    }
+    assert "``a`b␊---␊# x``" in body.replace("`` ", "``").replace(" ``", "``")
+    assert "````text\n```\n---" in body
+    assert "license" not in model_card(RECORD)
+
+
+def test_the_python_in_the_card_is_valid_whatever_the_prompt() -> None:
+    record = msgspec.structs.replace(RECORD, sample=SampleRecord(text="x", prompt='it\'s "so"\\\n\x1b'))
+    code = model_card(record).split("```python\n")[1].split("```")[0]
+    compile(code, "card", "exec")
+
+
+def test_a_record_survives_its_file() -> None:
+    assert encode_record(decode_record(encode_record(RECORD), "x")) == encode_record(RECORD)
+    broken = msgspec.structs.replace(RECORD, val_loss=float("nan"))
+    assert decode_record(encode_record(broken), "x").val_loss is None
+
+
+def test_the_damaged_are_listed_with_the_reason(handler: ModelHandler, tmp_path: Path) -> None:
+    handler.save("good", writer(), RECORD)
+    for name in ("cut", "newer", "unknown-key", "no-config", "outside", "my model"):
+        folder = handler.library.root / name
+        folder.mkdir()
+        writer()(folder)
+    record = encode_record(RECORD)
+    root = handler.library.root
+    (root / "cut" / "tui_gpt.json").write_bytes(record[:100])
+    (root / "newer" / "tui_gpt.json").write_text('{"schema": 2, "shape": "unheard of"}')
+    (root / "unknown-key" / "tui_gpt.json").write_bytes(record.replace(b'"steps"', b'"stepz"'))
+    (root / "no-config" / "config.json").unlink()
+    (root / "outside" / "tui_gpt.json").write_text(
+        json.dumps({"name": "x", "family": "gpt2", "schema": 1, "files": {"../../x": {"size": 1, "sha256": "0" * 64}}})
+    )
+    os.symlink(tmp_path / "examples", root / "link")
+    problems = {e.name: e.problem for e in handler.list() if isinstance(e, DamagedModel)}
+    assert set(problems) == {"cut", "newer", "unknown-key", "no-config", "outside", "my model", "link"}
+    assert "newer tui-gpt (schema 2" in problems["newer"]
+    assert "stepz" in problems["unknown-key"]
+    assert "missing" in problems["no-config"]
+    assert "is a link" in problems["link"]
+    assert "damaged" in problems["cut"] and "damaged" in problems["outside"]
+    with pytest.raises(ModelError, match="newer"):
+        handler.load("newer")
+    handler.rename("cut", "still-cut")
+    assert handler.delete("still-cut") > 0
+    with pytest.raises(ModelError, match="link"):
+        handler.delete("link")
+    assert (tmp_path / "examples").is_dir()

@@ -1,0 +1,138 @@
+"""The command line: the app's full twin. stdout is data, stderr is narration, exit codes mean something.
+
+Commands are imported when they are called, so that `--help` is instant and torch is loaded only where it computes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from tui_gpt import __version__
+from tui_gpt.core.errors import TuiGptError
+
+# name: (module, its command, one line of help)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "train": ("train", "Train a model on a text, and watch it learn."),
+    "sample": ("sample", "Write text with a model."),
+    "chat": ("chat", "Talk to a model, line by line."),
+    "eval": ("evaluate", "Measure how well a model predicts a text."),
+    "runs": ("runs", "List, follow and steer training runs."),
+    "models": ("models", "List, check and keep trained models."),
+    "corpora": ("corpora", "List and examine texts to train on."),
+    "config": ("config", "Show, check and explain configurations."),
+    "doctor": ("doctor", "Tell what this machine can do, and what is missing."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules of this package, loaded on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of a person's journey."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, importing its module."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"tui_gpt.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in the help, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 corpus, 4 run, 5 model, 6 memory, "
+    "130 interrupted, 143 terminated.",
+)
+@click.version_option(__version__, prog_name="tui-gpt")
+def cli() -> None:
+    """Configure, train, keep and talk to GPT models in one terminal.
+
+    \b
+    From nothing to text in a minute:
+      tui-gpt train stories --minutes 1 --name first
+      tui-gpt sample first --prompt "One day"
+    \b
+    On a text of your own:
+      tui-gpt train book.txt --minutes 10 --name book
+      tui-gpt runs follow book
+      tui-gpt chat book
+    """
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code; whatever goes wrong ends in one sentence on stderr."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """As `main`, returning the exit code."""
+    # A terminal or pipe that cannot show a character gets a replacement instead of a traceback (LANG=C).
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        result = cli.main(args=arguments, prog_name="tui-gpt", standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        _show_usage_error(error)
+        return error.exit_code
+    except TuiGptError as error:
+        _say_error(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read has enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last place where a person can get a sentence instead of a traceback
+        return _report_unexpected(error)
+    return result if isinstance(result, int) else 0
+
+
+def _show_usage_error(error: click.ClickException) -> None:
+    from tui_gpt.core.safe_text import safe_text
+
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "tui-gpt"
+    message = safe_text(error.format_message(), newlines=False)
+    click.echo(f"error: {message}\nsee `{command} --help`", err=True)
+
+
+def _say_error(sentence: str) -> None:
+    from tui_gpt.core.safe_text import safe_text
+
+    click.echo(f"error: {safe_text(sentence, newlines=False)}", err=True)
+
+
+def _report_unexpected(error: Exception) -> int:
+    import traceback
+
+    from tui_gpt.core import locations
+
+    log = locations.home() / "errors.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8", errors="backslashreplace") as handle:
+            traceback.print_exception(error, file=handle)
+        where = f"the details are in {log}"
+    except OSError:
+        where = f"and its details could not be written to {log}"
+    first = str(error).strip().split("\n", 1)[0][:300]
+    _say_error(f"an unexpected {type(error).__name__}: {first}; {where}, please report it")
+    return 1

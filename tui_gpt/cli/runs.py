@@ -1,0 +1,292 @@
+"""`tui-gpt runs`: list, follow and steer training runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tui_gpt.cli.options import echo_json, json_option
+from tui_gpt.core.errors import RunError, TuiGptError
+
+if TYPE_CHECKING:
+    from tui_gpt.core.runs.commands import CommandKind
+    from tui_gpt.core.runs.store import DamagedRun, Run
+
+_ACK_SECONDS = 60.0
+
+
+@click.group("runs")
+def command() -> None:
+    """List, follow and steer training runs.
+
+    A command reaches the trainer between two steps, and this program waits until it has answered.
+    """
+
+
+@command.command("list")
+@json_option
+def list_runs(as_json: bool) -> None:
+    """All runs, newest first."""
+    from tui_gpt.core.runs.store import DamagedRun, RunStore
+
+    found = RunStore().list()
+    if as_json:
+        echo_json([_damaged(run) if isinstance(run, DamagedRun) else run.summary() for run in found])
+        return
+    if not found:
+        click.echo("there are no runs yet; `tui-gpt train stories --minutes 1` makes one", err=True)
+        return
+    rows: list[tuple[str, ...]] = [("NAME", "STATE", "STEP", "LOSS", "VALIDATION", "BEST", "CORPUS", "CREATED")]
+    for run in found:
+        if isinstance(run, DamagedRun):
+            rows.append((run.name, "damaged", "", "", "", "", "", ""))
+            continue
+        summary = run.summary()
+        of = f"/{summary.total_steps}" if summary.total_steps else ""
+        losses = [
+            "" if loss is None else f"{loss:.4f}"
+            for loss in (summary.train_loss, summary.val_loss, summary.best_val_loss)
+        ]
+        created = summary.created[:16].replace("T", " ")
+        rows.append((run.name, summary.state, f"{summary.step}{of}", *losses, summary.corpus, created))
+    echo_table(rows)
+
+
+def _damaged(run: DamagedRun) -> dict[str, str]:
+    return {"name": run.name, "state": "damaged", "problem": run.problem}
+
+
+def echo_table(rows: list[tuple[str, ...]]) -> None:
+    """Columns as wide as they need to be, foreign text made safe."""
+    from tui_gpt.core.safe_text import safe_text
+
+    safe = [[safe_text(cell, newlines=False) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in safe) for column in range(len(safe[0]))]
+    for row in safe:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@command.command("show")
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """What a run is, where it stands, and what it holds."""
+    from tui_gpt.cli.following import status_line
+    from tui_gpt.core.runs.store import RunStore
+    from tui_gpt.core.safe_text import safe_text
+
+    run = RunStore().open(name)
+    checkpoints = [
+        {"step": c.step, "tags": " ".join(sorted(c.tags)), "folder": str(c.folder)} for c in run.checkpoints()
+    ]
+    if as_json:
+        echo_json(
+            {
+                "summary": run.summary(),
+                "record": run.record,
+                "status": run.status(),
+                "execution": run.execution(),
+                "checkpoints": checkpoints,
+                "folder": str(run.folder),
+                "logs": [str(path) for path in run.log_files()],
+            }
+        )
+        return
+    status, record, execution = run.status(), run.record, run.execution()
+    click.echo(f"{run.name}: {status_line(run.summary())}")
+    if status and status.error:
+        click.echo(f"error         {safe_text(status.error, newlines=False)}")
+    for warning in status.warnings if status else ():
+        click.echo(f"warning       {safe_text(warning, newlines=False)}")
+    model, data = record.config.model, record.data
+    click.echo(
+        f"corpus        {safe_text(data.source, newlines=False)}, {data.n_train_tokens:,} + {data.n_validation_tokens:,} tokens"
+    )
+    click.echo(f"tokenizer     {data.tokenizer}, {data.vocab_size} tokens")
+    click.echo(f"model         {model.family}, {model.n_layer} layers x {model.n_embd}, context {model.n_positions}")
+    if execution:
+        compiled = ", compiled" if execution.compile else ""
+        click.echo(
+            f"device        {execution.device_name}, {execution.precision}{compiled}, {execution.threads} threads"
+        )
+    click.echo(f"folder        {run.folder}")
+    for checkpoint in checkpoints:
+        click.echo(f"checkpoint    step {checkpoint['step']}  {checkpoint['tags']}")
+
+
+@command.command("follow")
+@click.argument("name")
+@click.option("--no-samples", is_flag=True, help="Leave out the sample texts.")
+@json_option
+def follow_run(name: str, no_samples: bool, as_json: bool) -> None:
+    """Watch a run from its beginning to its end. Ctrl-C ends the watching, not the run."""
+    from tui_gpt.cli.following import Narrator, follow
+    from tui_gpt.core.runs.store import RunStore
+
+    run = RunStore().open(name)
+    try:
+        summary = follow(run, Narrator(samples=not no_samples))
+    except KeyboardInterrupt:
+        click.echo(f"{name} goes on by itself", err=True)
+        raise
+    if as_json:
+        echo_json(summary)
+    elif summary.state == "failed":
+        raise RunError(f"run {name} failed: {summary.error or 'see its log'}")
+    else:
+        click.echo(f"{name}: {summary.state} at step {summary.step}", err=True)
+
+
+def _steer(run_name: str, kind: CommandKind, **arguments: Any) -> None:
+    """Send a command and wait for what becomes of it. Raises RunError when it is refused or nobody answers."""
+    from tui_gpt.core.runs.store import RunStore
+    from tui_gpt.core.safe_text import safe_text
+
+    run = RunStore().open(run_name)
+    state = run.effective_state()
+    if state in ("new", "stopped", "finished", "failed", "interrupted"):
+        raise RunError(f"run {run_name} is {state}, so no trainer hears it; `tui-gpt runs resume {run_name}` starts one")
+    sent = run.send(kind, {key: value for key, value in arguments.items() if value is not None}, sender="command line")
+    ack = run.wait_for_ack(sent, _ACK_SECONDS)
+    if ack is None:
+        raise RunError(f"the trainer of {run_name} did not answer; `tui-gpt runs show {run_name}` tells how it is")
+    if ack.outcome != "done":
+        raise RunError(f"{run_name}: {safe_text(ack.message, newlines=False)}")
+    click.echo(f"{run_name}: {safe_text(ack.message, newlines=False)}", err=True)
+
+
+@command.command("pause")
+@click.argument("name")
+def pause(name: str) -> None:
+    """Hold a run; its model stays in memory."""
+    _steer(name, "pause")
+
+
+@command.command("step")
+@click.argument("name")
+@click.option("--count", type=click.IntRange(1), default=1, help="How many steps.")
+def step(name: str, count: int) -> None:
+    """Let a paused run make single steps."""
+    _steer(name, "step", count=count)
+
+
+@command.command("stop")
+@click.argument("name")
+def stop(name: str) -> None:
+    """End a run with a checkpoint; it can be resumed."""
+    _steer(name, "stop")
+
+
+@command.command("save")
+@click.argument("name")
+@click.option("--as", "model", help="Put the model into the library under this name; without it a checkpoint is kept.")
+def save(name: str, model: str | None) -> None:
+    """Keep a run's weights as they are now."""
+    from tui_gpt.core.runs.store import RunStore
+
+    run = RunStore().open(name)
+    if run.liveness() != "dead":
+        _steer(name, "save", name=model)
+        return
+    if model is None:
+        raise RunError(
+            f"run {name} is not training, so its newest checkpoint is kept already; give --as to make a model of it"
+        )
+    from tui_gpt.engine.training.publishing import publish_ended_run
+
+    entry = publish_ended_run(run, model)
+    click.echo(f"{name}: saved as model {entry.name}", err=True)
+
+
+@command.command("set-lr")
+@click.argument("name")
+@click.option("--factor", type=float, help="Multiply the peak learning rate.")
+@click.option("--value", type=float, help="Set AdamW's peak learning rate; Muon's changes in the same proportion.")
+def set_learning_rate(name: str, factor: float | None, value: float | None) -> None:
+    """Change the learning rate of a run in progress."""
+    if (factor is None) == (value is None):
+        raise click.UsageError("give either --factor or --value")
+    _steer(name, "set_lr", factor=factor, value=value)
+
+
+@command.command("resume")
+@click.argument("name")
+@click.option("--detach", is_flag=True, help="Return when the trainer trains.")
+@json_option
+def resume(name: str, detach: bool, as_json: bool) -> int:
+    """Go on: with a paused run, or from the newest intact checkpoint of one that has ended."""
+    from tui_gpt.cli.following import Narrator
+    from tui_gpt.cli.train import watch
+    from tui_gpt.core.runs.launch import launch_trainer, wait_until_started
+    from tui_gpt.core.runs.store import RunStore
+
+    run = RunStore().open(name)
+    if run.liveness() != "dead":
+        _steer(name, "resume")
+        return 0
+    if run.effective_state() == "finished":
+        raise RunError(f"run {name} is finished; its model is in the library, and a longer run needs a new name")
+    execution = run.execution()
+    process = launch_trainer(run.folder, nproc=execution.world_size if execution else 1)
+    if detach:
+        wait_until_started(run.folder, process, _ACK_SECONDS)
+        click.echo(f"{name} trains by itself; `tui-gpt runs follow {name}` shows how it goes", err=True)
+        return 0
+    return watch(run, process, Narrator(), as_json=as_json)
+
+
+@command.command("delete")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(name: str, yes: bool) -> None:
+    """Delete a run with its checkpoints; models in the library stay."""
+    from tui_gpt.core.runs.store import RunStore
+
+    store = RunStore()
+    if not yes:
+        click.confirm(f"delete run {name} and its checkpoints for good?", abort=True, err=True)
+    freed = store.delete(name)
+    click.echo(f"{name} is deleted; {freed / 1e6:.1f} MB are free again", err=True)
+
+
+@command.command("rename")
+@click.argument("name")
+@click.argument("new_name")
+def rename(name: str, new_name: str) -> None:
+    """Give a run that is not training another name."""
+    from tui_gpt.core.runs.store import RunStore
+
+    RunStore().rename(name, new_name)
+
+
+@command.command("log")
+@click.argument("name")
+def log(name: str) -> None:
+    """Print the newest log of a run."""
+    from tui_gpt.core.runs.store import RunStore
+    from tui_gpt.core.safe_text import safe_text
+
+    logs = RunStore().open(name).log_files()
+    if not logs:
+        raise RunError(f"run {name} has no log yet")
+    try:
+        with logs[-1].open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                click.echo(safe_text(line.rstrip("\n"), newlines=False))
+    except OSError as error:
+        raise TuiGptError(f"{logs[-1]} cannot be read: {error.strerror}") from None
+
+
+@command.command("metrics")
+@click.argument("name")
+def metrics(name: str) -> None:
+    """Print every metric record as JSON lines, resumed segments joined."""
+    import msgspec
+
+    from tui_gpt.core.runs.metrics import read_all
+    from tui_gpt.core.runs.store import RunStore
+
+    run: Run = RunStore().open(name)
+    for record in read_all(run.folder):
+        click.echo(msgspec.json.encode(record).decode())

@@ -1,0 +1,167 @@
+"""`tui-gpt train`: begin a run, start its trainer, and watch."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from tui_gpt.cli.options import config_options, configured, echo_json, layers_of, overlay
+from tui_gpt.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tui_gpt.cli.following import Narrator
+    from tui_gpt.core.runs.launch import TrainerProcess
+    from tui_gpt.core.runs.store import Run
+
+_START_SECONDS = 120.0
+
+
+@click.command(
+    "train",
+    epilog="Ctrl-C saves a checkpoint and ends the run (130); `tui-gpt runs resume NAME` goes on from there.",
+)
+@click.argument("corpus", required=False)
+@click.option("--name", help="Name of the run, and of its model when it is done.")
+@click.option("--minutes", type=float, help="Train for so many minutes.")
+@click.option("--steps", type=int, help="Train for so many optimizer steps.")
+@click.option("--epochs", type=float, help="Train until the text was seen so many times.")
+@click.option("--tokenizer", type=click.Choice(["auto", "char", "bpe", "gpt2"]), help="How text becomes tokens.")
+@click.option("--encoding", help="Encoding of the text files (auto: by byte-order mark, else UTF-8).")
+@click.option("--errors", type=click.Choice(["strict", "replace"]), help="What to do with bytes that do not decode.")
+@click.option("--device", help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--nproc", type=click.IntRange(1, 1024), default=1, help="Processes, one per device, under torchrun.")
+@click.option("--detach", is_flag=True, help="Return when the trainer trains; it goes on by itself.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run's state at the end as JSON on stdout.")
+@config_options
+def command(
+    corpus: str | None,
+    name: str | None,
+    minutes: float | None,
+    steps: int | None,
+    epochs: float | None,
+    tokenizer: str | None,
+    encoding: str | None,
+    errors: str | None,
+    device: str | None,
+    nproc: int,
+    detach: bool,
+    as_json: bool,
+    preset: str | None,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+) -> int:
+    """Train a model on CORPUS: a text file, a folder, or a built-in corpus (stories, python, python-docs).
+
+    \b
+    Examples:
+      tui-gpt train book.txt --minutes 10 --name book
+      tui-gpt train stories --preset tiny --steps 500
+      tui-gpt train . --set model.n_layer=6 --set train.learning_rate=1e-3 --detach
+    """
+    from tui_gpt.cli.following import Narrator, ProgressLine
+    from tui_gpt.core.runs.launch import launch_trainer, wait_until_started
+    from tui_gpt.engine.training.begin import begin_run
+
+    layers = [
+        *layers_of(preset, config_file, settings),
+        overlay("data", corpus=corpus, tokenizer=tokenizer, encoding=encoding, errors=errors),
+        overlay("train", max_minutes=minutes, max_steps=steps, max_epochs=epochs, device=device),
+    ]
+    config = configured(layers)
+    if nproc > 1 and config.train.device == "mps":
+        raise ConfigError("--nproc", "is for CUDA devices and CPUs; there is one Apple GPU")
+    progress = ProgressLine()
+    try:
+        run = begin_run(config, name, processes=nproc, progress=progress)
+    finally:
+        progress.done()
+    narrator = Narrator()
+    narrator.line(_description(run))
+    process = launch_trainer(run.folder, nproc=nproc)
+    if detach:
+        wait_until_started(run.folder, process, _START_SECONDS)
+        narrator.line(f"{run.name} trains by itself; `tui-gpt runs follow {run.name}` shows how it goes")
+        if as_json:
+            echo_json(run.summary())
+        return 0
+    return watch(run, process, narrator, as_json=as_json)
+
+
+def watch(run: Run, process: TrainerProcess, narrator: Narrator, *, as_json: bool) -> int:
+    """Follow a trainer of our own to its end; SIGINT and SIGTERM are passed on to it. Returns the exit code."""
+    from tui_gpt.cli.following import follow
+    from tui_gpt.core.errors import RunError
+    from tui_gpt.core.runs.ownership import signal_trainer
+
+    received: list[int] = []
+
+    def pass_on(signum: int, _frame: FrameType | None) -> None:
+        received.append(signum)
+        try:
+            signal_trainer(run.folder, signum)
+        except RunError:
+            # It does not hold its lock yet, or has just ended: then the process itself hears it.
+            process.send_signal(signum)
+
+    before = {signum: signal.signal(signum, pass_on) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        summary = follow(run, narrator, ended=lambda: process.poll() is not None)
+        code = process.wait()
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    if as_json:
+        echo_json(summary)
+    if summary.state == "failed":
+        raise RunError(f"run {run.name} failed: {summary.error or 'see its log'}")
+    if received:
+        narrator.line(
+            f"{run.name} is saved at step {summary.step}; `tui-gpt runs resume {run.name}` goes on from there"
+        )
+        return 128 + received[0]
+    if summary.state == "finished":
+        narrator.line(_farewell(run))
+        return 0
+    if summary.state == "stopped":
+        narrator.line(f"{run.name} was stopped at step {summary.step}; `tui-gpt runs resume {run.name}` goes on")
+        return 0
+    log = next(iter(reversed(run.log_files())), run.folder)
+    raise RunError(
+        f"the trainer of {run.name} ended unexpectedly (exit code {code}); `tui-gpt runs resume {run.name}` goes on from "
+        f"its last checkpoint, and {log} has its last words"
+    )
+
+
+def _description(run: Run) -> str:
+    from tui_gpt.core.sizes import parameters
+
+    record = run.record
+    model, data, train = record.config.model, record.data, record.config.train
+    end = (
+        f"{train.max_minutes:g} minutes"
+        if train.max_minutes
+        else f"{train.max_steps} steps"
+        if train.max_steps
+        else f"{train.max_epochs:g} epochs"
+    )
+    return (
+        f"{run.name}: {model.family}, {model.n_layer} layers x {model.n_embd}, context {model.n_positions}, "
+        f"{parameters(model).total / 1e6:.2f} M parameters; {data.source}, {data.n_train_tokens:,} tokens "
+        f"({data.tokenizer}, {data.vocab_size}); {end}"
+    )
+
+
+def _farewell(run: Run) -> str:
+    from tui_gpt.core.runs.metrics import read_all
+
+    ends = [record for record in read_all(run.folder) if record.kind == "end"]
+    model = ends[-1].values.get("model") if ends else None
+    if not model:
+        return f"done; the weights are in {run.folder / 'checkpoints'}"
+    return (
+        f'done: model {model} is in the library; try `tui-gpt sample {model} --prompt "..."` or `tui-gpt chat {model}`'
+    )

@@ -1,0 +1,103 @@
+"""The catalogue of corpora: what comes with the program, and how a name or a path is understood."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from tui_gpt.core.errors import CorpusError
+
+CorpusKind = Literal["generated", "interpreter", "file"]
+
+
+class CorpusInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person should know about a corpus before training on it."""
+
+    name: str
+    title: str
+    description: str
+    licence: str
+    origin: str
+    kind: CorpusKind
+    """`generated` by the program, read from the running `interpreter`, or a `file` (or folder) of the user's."""
+    tokenizer: Literal["auto", "char", "bpe", "gpt2"]
+    """What the tokenizer setting `auto` becomes; itself `auto` where only the text can tell."""
+    path: Path | None = None
+    """Where the text lies; None for what comes with the program."""
+    sha256: str | None = None
+    """SHA-256 of the text where it is the same everywhere; None where it depends on size, version or user."""
+
+
+CATALOGUE: dict[str, CorpusInfo] = {
+    info.name: info
+    for info in (
+        CorpusInfo(
+            name="stories",
+            title="Small stories",
+            description="Short children's stories in simple English, made by a generator that comes with the program. "
+            "A small model learns to write them within minutes.",
+            licence="MIT, like the program",
+            origin="written by tui-gpt's own generator; always the same text for the same size",
+            kind="generated",
+            tokenizer="bpe",
+        ),
+        CorpusInfo(
+            name="python",
+            title="Python source code",
+            description="The source of the running interpreter's standard library, without its tests.",
+            licence="PSF License Agreement",
+            origin="the Python installation that runs the program; differs from version to version",
+            kind="interpreter",
+            tokenizer="bpe",
+        ),
+        CorpusInfo(
+            name="python-docs",
+            title="Python documentation",
+            description="The manual topics behind Python's help() and the docstrings of its public modules: technical "
+            "English prose.",
+            licence="PSF License Agreement",
+            origin="the Python installation that runs the program; differs from version to version",
+            kind="interpreter",
+            tokenizer="bpe",
+        ),
+    )
+}
+
+
+def find(name_or_path: str) -> CorpusInfo:
+    """The corpus of that name in the catalogue, or else the file or folder at that path.
+
+    A file called like a built-in corpus is reached as `./stories`. Raises CorpusError when there is neither.
+    """
+    if name_or_path in CATALOGUE:
+        return CATALOGUE[name_or_path]
+    try:
+        path = Path(name_or_path).expanduser()
+        exists = path.exists()
+    except (OSError, ValueError, RuntimeError):  # too long, a null character, ~nobody
+        exists = False
+    if not exists:
+        raise CorpusError(_unknown(name_or_path))
+    return CorpusInfo(
+        name=path.name or str(path),
+        title=path.name or str(path),
+        description="A folder of text files." if path.is_dir() else "A text file.",
+        licence="its owner's",
+        origin=str(path.absolute()),
+        kind="file",
+        tokenizer="auto",
+        path=path,
+    )
+
+
+def _unknown(asked: str) -> str:
+    shown = asked if len(asked) <= 200 else asked[:200] + "…"
+    close = difflib.get_close_matches(asked[:80].lower(), CATALOGUE, n=1)
+    guess = f" (did you mean {close[0]}?)" if close else ""
+    return (
+        f"there is no corpus, file or folder {shown!r}{guess}; the built-in corpora are {', '.join(CATALOGUE)}, and "
+        "anything else must be the path of a text file or of a folder of text files"
+    )

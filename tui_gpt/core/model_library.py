@@ -1,0 +1,191 @@
+"""The folder of the models: changes under one lock, visible by one rename, and repaired after a process was killed.
+
+A reader, now or after a power loss, finds a model as it was or as it is to be. Names that begin with a dot are the
+library's own:
+
+    .library.lock        held while the library changes
+    .saving-<hex>        a model that is being written; `.saving-<hex>.lock` is held for as long as someone writes
+    .replaced.<name>     the model whose place a new one takes, for the instant between two renames
+    .deleted-<hex>       a model on its way out
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tui_gpt.core.errors import ModelError
+from tui_gpt.core.files import fsync_dir
+from tui_gpt.core.model_folder import folder_bytes
+
+LOCK_SECONDS = 60.0
+"""How long a change waits for another. Models are written before: the lock is held for renames and clean-up only."""
+
+_LOCK = ".library.lock"
+_SAVING = ".saving-"
+_REPLACED = ".replaced."
+_DELETED = ".deleted-"
+
+
+class ModelLibrary:
+    """Folders in `root`, which is made when it is first needed. Every error is a ModelError."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def names(self) -> list[str]:
+        """The name of every folder, and of every link to one, that is not the library's own."""
+        if not self.root.is_dir():
+            return []
+        self.restore_interrupted()
+        try:
+            names = {path.name for path in self.root.iterdir() if path.is_dir()}
+        except OSError as error:
+            raise ModelError(f"the library {self.root} cannot be read: {error.strerror}") from None
+        # A replacement that began after the first look is waited for, and its model counted.
+        self.restore_interrupted()
+        names |= {path.name.removeprefix(_REPLACED) for path in self.root.glob(f"{_REPLACED}*")}
+        return sorted(name for name in names if not name.startswith(".") and (self.root / name).is_dir())
+
+    def folder(self, name: str) -> Path | None:
+        """The folder of that name, None when there is none. Raises ModelError for links and files."""
+        self.restore_interrupted(name)
+        return self._folder(name)
+
+    def _folder(self, name: str) -> Path | None:
+        folder = self.root / name
+        try:
+            mode = folder.lstat().st_mode
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ModelError(f"the library {self.root} cannot be read: {error.strerror}") from None
+        if stat.S_ISLNK(mode):
+            raise ModelError(f"{folder} is a link, and a model must be in the library itself; copy it there instead")
+        if not stat.S_ISDIR(mode):
+            raise ModelError(f"{folder} is not a folder, and so not a model")
+        return folder
+
+    # Changes: each is called inside `with library.locked()`
+
+    def put(self, folder: Path, name: str, *, replace: bool) -> None:
+        """Give a complete folder its name, in the place of what has it where `replace` allows that."""
+        if not replace:
+            self.refuse_taken(name)
+        target, aside = self.root / name, self.root / f"{_REPLACED}{name}"
+        if self._folder(name) is not None:
+            target.rename(aside)
+        folder.rename(target)
+        fsync_dir(self.root)
+        # What cannot be removed now is tried again at the next change.
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a folder another name. Raises ModelError when there is none, or the name is taken."""
+        self.refuse_taken(new)
+        self._existing(name).rename(self.root / new)
+        fsync_dir(self.root)
+
+    def remove(self, name: str) -> int:
+        """Remove a folder and all in it, links without what they lead to; returns the bytes freed."""
+        folder = self._existing(name)
+        freed = folder_bytes(folder)
+        doomed = self.root / f"{_DELETED}{secrets.token_hex(6)}"
+        folder.rename(doomed)
+        fsync_dir(self.root)
+        shutil.rmtree(doomed)
+        return freed
+
+    def refuse_taken(self, name: str) -> None:
+        """Raise ModelError when the name is in use."""
+        if os.path.lexists(self.root / name):
+            raise ModelError(f"a model named {name} is already in {self.root}; choose another name, or replace it")
+
+    def _existing(self, name: str) -> Path:
+        folder = self._folder(name)
+        if folder is None:
+            raise ModelError(f"there is no model named {name} in {self.root}")
+        return folder
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """An empty folder of this process inside the library; what is left of it at the end is removed."""
+        folder = self.root / f"{_SAVING}{secrets.token_hex(6)}"
+        holder = FileLock(f"{folder}.lock")
+        with self.locked():
+            holder.acquire(timeout=0)
+            folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            holder.release()
+            with suppress(OSError):
+                Path(holder.lock_file).unlink()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the library, repaired and tidied. Raises ModelError when another holds it or the disk refuses."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.root / _LOCK)
+            lock.acquire(timeout=LOCK_SECONDS)
+        except Timeout:
+            raise ModelError(
+                f"another process has been changing {self.root} for {LOCK_SECONDS:.0f} seconds; try again later"
+            ) from None
+        except OSError as error:
+            raise ModelError(f"the library {self.root} cannot be changed: {error.strerror or error}") from error
+        try:
+            self._restore()
+            self._remove_leftovers()
+            yield
+        except OSError as error:
+            raise ModelError(f"the library {self.root} could not be changed: {error.strerror or error}") from error
+        finally:
+            lock.release()
+
+    # What a killed process left behind
+
+    def restore_interrupted(self, name: str = "*") -> None:
+        """Put back a model whose replacement was cut short; one that is in progress is waited for."""
+        if any(_is_interrupted(aside) for aside in self.root.glob(f"{_REPLACED}{name}")):
+            # A library that this process may not change is read as it is.
+            with suppress(ModelError), self.locked():
+                pass
+
+    def _restore(self) -> None:
+        for aside in self.root.glob(f"{_REPLACED}*"):
+            if _is_interrupted(aside):
+                aside.rename(self.root / aside.name.removeprefix(_REPLACED))
+                fsync_dir(self.root)
+            else:
+                shutil.rmtree(aside, ignore_errors=True)
+
+    def _remove_leftovers(self) -> None:
+        for doomed in self.root.glob(f"{_DELETED}*"):
+            shutil.rmtree(doomed, ignore_errors=True)
+        for path in self.root.glob(f"{_SAVING}*.lock"):
+            holder = FileLock(path)
+            try:
+                holder.acquire(timeout=0)
+            except Timeout:
+                continue
+            shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+            path.unlink(missing_ok=True)
+            holder.release()
+        for folder in self.root.glob(f"{_SAVING}*"):
+            # Lock and folder appear under the library's lock, in this order: a folder alone belongs to nobody.
+            if folder.suffix != ".lock" and not folder.with_suffix(".lock").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_interrupted(aside: Path) -> bool:
+    return not os.path.lexists(aside.with_name(aside.name.removeprefix(_REPLACED)))

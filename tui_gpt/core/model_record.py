@@ -1,0 +1,123 @@
+"""`tui_gpt.json`: how a model came to be, and the size and SHA-256 of every other file of its folder."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from tui_gpt.core.errors import ModelError
+
+SCHEMA = 1
+RECORD_NAME = "tui_gpt.json"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the parts of a model's record: immutable, named arguments only, unknown keys refused."""
+
+
+class TokenizerRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which tokenizer the model was trained with."""
+
+    kind: str
+    """`char`, `bpe` or `gpt2`."""
+    vocab_size: int
+
+
+class CorpusRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The text that the model was trained on."""
+
+    source: str
+    """A built-in corpus by name, or the file's or folder's name as it is shown to people."""
+    sha256: str
+    """Of the text, in hexadecimal."""
+
+
+class SampleRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the model wrote when it was saved."""
+
+    text: str
+    """The continuation, without the prompt."""
+    prompt: str = ""
+    seed: int | None = None
+
+
+class FileRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one file of the folder must be."""
+
+    size: Annotated[int, Meta(ge=0)]
+    """In bytes."""
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class ModelRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a model came to be. What is not known (a foreign model's corpus, say) is None."""
+
+    name: str
+    family: str
+    """`gpt2` or `qwen3`."""
+    schema: int = SCHEMA
+    created: str = ""
+    """UTC, ISO 8601, e.g. `2025-01-31T08:15:00Z`. ModelHandler fills it in when it is empty."""
+    n_parameters: int | None = None
+    config: dict[str, dict[str, Any]] | None = None
+    """The run's whole configuration, section by section (`core.config.to_dict`)."""
+    tokenizer: TokenizerRecord | None = None
+    corpus: CorpusRecord | None = None
+    steps: int | None = None
+    tokens_seen: int | None = None
+    seconds: float | None = None
+    """Training time."""
+    device: str | None = None
+    train_loss: float | None = None
+    """In nats per token, as the other losses."""
+    val_loss: float | None = None
+    best_val_loss: float | None = None
+    bits_per_byte: float | None = None
+    """Of the validation text."""
+    parent: str | None = None
+    """The model that this one was continued or copied from."""
+    license: str | None = None
+    """An identifier as the Hub knows it, where the training text's licence settles it."""
+    notes: str = ""
+    sample: SampleRecord | None = None
+    files: dict[str, FileRecord] = {}
+    """Every other file of the folder. ModelHandler fills it in."""
+
+
+class _SchemaOnly(msgspec.Struct):
+    schema: int
+
+
+def utc_now() -> str:
+    """This moment as records keep it: UTC, ISO 8601, whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def encode_record(record: ModelRecord) -> bytes:
+    """The record as indented JSON that ends in a newline. NaN becomes null."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+
+
+def decode_record(content: bytes, where: str) -> ModelRecord:
+    """The record in `content`; `where` names the file in errors.
+
+    Raises ModelError when it is damaged, or written by a newer tui-gpt.
+    """
+    try:
+        schema = msgspec.json.decode(content, type=_SchemaOnly).schema
+        if schema > SCHEMA:
+            raise ModelError(
+                f"{where} was written by a newer tui-gpt (schema {schema}, and this one knows {SCHEMA}); update "
+                "tui-gpt to use this model"
+            )
+        record = msgspec.json.decode(content, type=ModelRecord)
+        for name in record.files:
+            # A damaged record must not lead anyone out of the model's folder.
+            if name in ("", ".", "..") or "/" in name or "\0" in name:
+                raise msgspec.ValidationError(f"{name!r} is not the name of a file")
+        return record
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ModelError(f"{where} is damaged ({error}); restore the file, or delete the model") from None

@@ -1,0 +1,120 @@
+"""How well a network predicts a text: every token once, in non-overlapping windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tui_gpt.core.errors import CorpusError
+from tui_gpt.engine.network import GPT
+from tui_gpt.engine.network.loss import sum_loss
+
+if TYPE_CHECKING:
+    from tui_gpt.engine.interop.huggingface import LoadedModel
+
+Tokens = NDArray[np.unsignedinteger[Any]] | NDArray[np.signedinteger[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Cross-entropy in nats per token, and how many tokens were predicted."""
+
+    loss: float
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextEvaluation:
+    """How well a model predicts a text. The first token has nothing before it and does not count."""
+
+    loss: float
+    """Nats per token."""
+    perplexity: float
+    bits_per_byte: float
+    """Comparable across tokenizers: bits per UTF-8 byte of the predicted tokens."""
+    tokens: int
+    """Tokens that were predicted."""
+    bytes: int
+    """UTF-8 bytes that these tokens stand for."""
+
+
+def evaluate_tokens(
+    network: GPT,
+    tokens: Tokens,
+    *,
+    max_tokens: int | None = None,
+    batch_tokens: int = 8192,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """The mean loss over `tokens` (N), perhaps a memory-mapped array, each predicted once except the first.
+
+    Window i reads the tokens i P to i P + P - 1 (P being `n_positions`) and predicts those one further; the last may be
+    shorter. With `max_tokens`, at most so many are predicted, in whole windows spread evenly over the text: always the
+    same ones. About `batch_tokens` tokens are read at a time. `progress` hears how many of how many are done. A network
+    in training mode is put back into it. Raises ValueError for fewer than two tokens.
+    """
+    if len(tokens) < 2:
+        raise ValueError(f"{len(tokens)} tokens: the first has no prediction, so at least 2 are needed")
+    starts, rest = _windows(len(tokens) - 1, network.config.n_positions, max_tokens)
+    length = network.config.n_positions
+    rows = max(1, batch_tokens // length)
+    batches = [(starts[i : i + rows], length) for i in range(0, len(starts), rows)]
+    if rest:
+        batches.append((np.array([rest[0]]), rest[1]))
+    total_tokens = sum(len(begins) * size for begins, size in batches)
+    total, done = 0.0, 0
+    training = network.training
+    network.eval()
+    try:
+        for begins, size in batches:
+            total += _batch_loss(network, tokens[begins[:, None] + np.arange(size + 1)])
+            done += len(begins) * size
+            if progress is not None:
+                progress(done, total_tokens)
+    finally:
+        network.train(training)
+    return Evaluation(total / total_tokens, total_tokens)
+
+
+def _windows(predictions: int, length: int, max_tokens: int | None) -> tuple[NDArray[np.int64], tuple[int, int] | None]:
+    """Where the full windows begin, and (begin, length) of a shorter one at the end."""
+    full, left = divmod(predictions, length)
+    if max_tokens is None or max_tokens >= predictions:
+        return np.arange(full, dtype=np.int64) * length, (full * length, left) if left else None
+    wanted = max_tokens // length
+    if not wanted:
+        return np.empty(0, dtype=np.int64), (0, max(1, max_tokens))
+    wanted = min(wanted, full)
+    return np.arange(wanted, dtype=np.int64) * full // wanted * length, None
+
+
+@torch.inference_mode()
+def _batch_loss(network: GPT, windows: Tokens) -> float:
+    """Summed nats over `windows` (B, T + 1)."""
+    ids = torch.from_numpy(windows.astype(np.int64)).to(network.token_embedding.weight.device)
+    return float(sum_loss(network.hidden(ids[:, :-1]), network.head_weight, ids[:, 1:]))
+
+
+def evaluate_text(
+    loaded: LoadedModel, text: str, *, progress: Callable[[int, int], None] | None = None
+) -> TextEvaluation:
+    """How well a model predicts `text`. Raises CorpusError for a text too short or not encodable by its tokenizer."""
+    tokens = loaded.tokenizer.encode_array(text)
+    if len(tokens) < 2:
+        raise CorpusError(f"the text has {len(tokens)} tokens, and at least 2 are needed to predict one from the other")
+    result = evaluate_tokens(loaded.network, tokens, progress=progress)
+    n_bytes = len(text.encode()) - len(loaded.tokenizer.token_bytes(int(tokens[0])))
+    nats = result.loss * result.n_tokens
+    return TextEvaluation(
+        loss=result.loss,
+        perplexity=math.exp(result.loss) if result.loss < 700 else math.inf,
+        bits_per_byte=nats / math.log(2) / n_bytes,
+        tokens=result.n_tokens,
+        bytes=n_bytes,
+    )

@@ -1,0 +1,345 @@
+"""From a corpus to token files, once: read, choose or train a tokenizer, encode, publish in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+import filelock
+import msgspec
+
+from tui_gpt.core import files, locations
+from tui_gpt.core.config import DataConfig
+from tui_gpt.core.errors import CorpusError, ModelError
+from tui_gpt.engine.text.char_tokenizer import CharTokenizer
+from tui_gpt.engine.text.sources import Document, Source, Spool, open_source
+from tui_gpt.engine.text.survey import Survey, evenly_spread, survey, train_characters
+from tui_gpt.engine.text.token_files import (
+    CHARACTER_SEPARATOR,
+    MANIFEST_FILE,
+    SCHEMA,
+    CorpusFacts,
+    DtypeName,
+    Manifest,
+    TokenFile,
+    TokenFileWriter,
+    open_token_file,
+    read_manifest,
+)
+from tui_gpt.engine.text.tokenizer import Tokenizer, TokenizerKind
+from tui_gpt.engine.text.tokenizer_files import TOKENIZER_FILE, load_tokenizer
+
+Progress = Callable[[str, float], None]
+"""Called with the name of the step and how much of it is done, 0 to 1; what it raises ends the preparation."""
+
+TRAIN_FILE = "train.bin"
+VALIDATION_FILE = "validation.bin"
+BPE_SAMPLE_CHARACTERS = 32_000_000
+BPE_SAMPLE_CHARACTERS_PER_TOKEN = 4000
+"""A BPE learns from at most about so many characters, in all and for each token, spread over the training part."""
+
+_LOCK_POLL_SECONDS = 0.1
+_MOST_WORKERS = 8
+_MOST_SKIPPED = 1000
+
+
+@dataclass(frozen=True)
+class PreparedCorpus:
+    """A corpus as tokens on disk."""
+
+    folder: Path
+    tokenizer: Tokenizer
+    train: TokenFile
+    validation: TokenFile
+    sha256: str
+    """SHA-256 of the text in UTF-8; of several documents, SHA-256 of their digests, one after the other."""
+    source: str
+    """The corpus as a person knows it: its name in the catalogue, or the file's."""
+    facts: CorpusFacts
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """What is remembered about a source that was read before."""
+
+    sha256: str
+    suits_char: bool
+
+
+def prepare(data: DataConfig, *, cache: Path | None = None, progress: Progress | None = None) -> PreparedCorpus:
+    """The corpus as token files in the cache, made now unless they are there.
+
+    Training text comes first and validation text last: of one file the exact share of its characters, of several
+    documents the nearest boundary. Documents are separated by `<|endoftext|>`, for characters by a blank line. The
+    tokenizer `auto` is the catalogue's choice for a built-in corpus; for files it is `char` when the first four million
+    characters have at most 256 distinct ones, else `bpe`.
+
+    Raises CorpusError when there is no such corpus, when it cannot be read, or when the cache cannot be written.
+    """
+    root = cache or locations.cache_dir() / "corpora"
+    report = progress or (lambda step, done: None)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return _Preparation(data, open_source(data), root, report).run()
+    except OSError as error:
+        raise CorpusError(
+            f"token files cannot be written to {root}: {error.strerror or error}; free space or set another cache"
+        ) from error
+
+
+def open_prepared(folder: Path, *, verify: bool = False) -> PreparedCorpus:
+    """Token files that were prepared before. Sizes are always checked, every byte with `verify`.
+
+    Raises CorpusError when a part is missing or damaged.
+    """
+    manifest = read_manifest(folder)
+    try:
+        intact = files.sha256_file(folder / TOKENIZER_FILE) == manifest.tokenizer_sha256
+        tokenizer = load_tokenizer(folder) if intact else None
+    except (OSError, ModelError):
+        tokenizer = None
+    if tokenizer is None:
+        raise CorpusError(f"the tokenizer in {folder} is missing or damaged; prepare the corpus again")
+    return PreparedCorpus(
+        folder=folder,
+        tokenizer=tokenizer,
+        train=open_token_file(folder / TRAIN_FILE, manifest.train, manifest.dtype, verify=verify),
+        validation=open_token_file(folder / VALIDATION_FILE, manifest.validation, manifest.dtype, verify=verify),
+        sha256=manifest.sha256,
+        source=manifest.source,
+        facts=manifest.facts,
+    )
+
+
+def explore(data: DataConfig, *, progress: Progress | None = None) -> CorpusFacts:
+    """What is in a corpus. Prepares it, so that training on it afterwards starts at once. Raises CorpusError."""
+    return prepare(data, progress=progress).facts
+
+
+def require_length(prepared: PreparedCorpus, n_positions: int) -> None:
+    """Raises CorpusError when a part of the corpus is too short for one window of tokens and the token after it."""
+    needed = n_positions + 1
+    for name, part in (("training", prepared.train), ("validation", prepared.validation)):
+        if part.n_tokens < needed:
+            raise CorpusError(
+                f"the {name} part of {prepared.source} has {part.n_tokens:,} tokens, and a context of {n_positions:,} "
+                f"needs at least {needed:,}; choose a longer text, set model.n_positions to at most "
+                f"{max(part.n_tokens - 1, 0):,}"
+                + (", or raise data.validation_fraction" if part is prepared.validation else "")
+            )
+
+
+class _Preparation:
+    """One call of `prepare`."""
+
+    def __init__(self, data: DataConfig, source: Source, root: Path, report: Progress) -> None:
+        self._data = data
+        self._source = source
+        self._root = root
+        self._report = report
+        self._open_documents: Callable[[], Iterator[Document]] = source.documents
+
+    def run(self) -> PreparedCorpus:
+        fingerprint = self._source.fingerprint()
+        known = self._recall(fingerprint)
+        if known is not None:
+            found = self._find(self._folder(known.sha256, self._kind(known.suits_char)))
+            if found is not None:
+                return found
+        with ExitStack() as stack:
+            if self._source.is_generated:
+                handle = stack.enter_context(tempfile.TemporaryFile(dir=self._root))
+                self._open_documents = Spool(self._source, cast("BinaryIO", handle)).documents
+            surveyed = survey(self._open_documents(), self._on_bytes("reading"))
+            folder = self._folder(surveyed.sha256, self._kind(surveyed.suits_char))
+            prepared = self._find(folder) or self._build_alone(folder, surveyed)
+        # Only what was the same before and after reading is what was read.
+        if fingerprint is not None and fingerprint == self._source.fingerprint():
+            self._remember(fingerprint, _Known(surveyed.sha256, surveyed.suits_char))
+        return prepared
+
+    def _kind(self, suits_char: bool) -> TokenizerKind:
+        choice = self._data.tokenizer if self._data.tokenizer != "auto" else self._source.info.tokenizer
+        if choice != "auto":
+            return choice
+        return "char" if suits_char else "bpe"
+
+    def _folder(self, sha256: str, kind: TokenizerKind) -> Path:
+        """Where token files of this text with this tokenizer lie, the same for everyone who wants the same."""
+        key = {
+            "schema": SCHEMA,
+            "sha256": sha256,
+            "tokenizer": kind,
+            "bpe_vocab_size": self._data.bpe_vocab_size if kind == "bpe" else None,
+            "validation_fraction": self._data.validation_fraction,
+        }
+        return self._root / hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:32]
+
+    def _index_file(self, fingerprint: str) -> Path:
+        return self._root / "sources" / f"{fingerprint}.json"
+
+    def _recall(self, fingerprint: str | None) -> _Known | None:
+        if fingerprint is None:
+            return None
+        try:
+            return msgspec.json.decode(self._index_file(fingerprint).read_bytes(), type=_Known)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+    def _remember(self, fingerprint: str, known: _Known) -> None:
+        path = self._index_file(fingerprint)
+        path.parent.mkdir(exist_ok=True)
+        files.write_bytes(path, msgspec.json.encode(known), durable=False)
+
+    def _find(self, folder: Path) -> PreparedCorpus | None:
+        try:
+            prepared = open_prepared(folder)
+        except CorpusError:
+            return None
+        # The same text may have been prepared under another name.
+        facts = msgspec.structs.replace(prepared.facts, skipped=self._source.skipped[:_MOST_SKIPPED])
+        return replace(prepared, source=self._source.info.name, facts=facts)
+
+    def _on_bytes(self, step: str) -> Callable[[int], None]:
+        expected = max(self._source.n_bytes_expected, 1)
+        return lambda n_bytes: self._report(step, min(1.0, n_bytes / expected))
+
+    def _build_alone(self, folder: Path, surveyed: Survey) -> PreparedCorpus:
+        lock = filelock.FileLock(folder.with_name(folder.name + ".lock"))
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=_LOCK_POLL_SECONDS)
+            except filelock.Timeout:
+                self._report("waiting for another process that prepares this corpus", 0.0)
+        try:
+            found = self._find(folder)  # the other process may have made it
+            if found is None:
+                self._build(folder, surveyed)
+                found = self._find(folder)
+        finally:
+            lock.release()
+        if found is None:
+            raise CorpusError(
+                f"the token files just written to {folder} are damaged; check the disk that holds the cache"
+            )
+        return found
+
+    def _build(self, folder: Path, surveyed: Survey) -> None:
+        temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.tmp")
+        temporary.mkdir()
+        try:
+            manifest = self._write(temporary, surveyed)
+            files.write_bytes(temporary / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest)))
+            if folder.exists():  # damaged, or it would have been found
+                shutil.rmtree(folder)
+            temporary.rename(folder)
+            files.fsync_dir(folder.parent)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+    def _write(self, folder: Path, surveyed: Survey) -> Manifest:
+        boundary = train_characters(surveyed.document_lengths, self._data.validation_fraction)
+        tokenizer = self._tokenizer(surveyed, boundary)
+        tokenizer.save(folder)
+        workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+        names = (TRAIN_FILE, VALIDATION_FILE)
+        with ThreadPoolExecutor(workers) as pool, ExitStack() as stack:
+            writers = [TokenFileWriter(folder / name, tokenizer, pool, workers) for name in names]
+            for writer in writers:
+                stack.callback(writer.abandon)
+            self._encode(writers, surveyed, boundary)
+            train, validation = (writer.close() for writer in writers)
+        tokens = train.n_tokens + validation.n_tokens
+        return Manifest(
+            schema=SCHEMA,
+            source=self._source.info.name,
+            sha256=surveyed.sha256,
+            dtype=cast("DtypeName", tokenizer.dtype.__name__),
+            tokenizer_sha256=files.sha256_file(folder / TOKENIZER_FILE),
+            train=train,
+            validation=validation,
+            facts=CorpusFacts(
+                characters=surveyed.characters,
+                bytes=surveyed.bytes,
+                distinct_characters=len(surveyed.alphabet),
+                documents=len(surveyed.document_lengths),
+                tokenizer=tokenizer.kind,
+                vocab_size=tokenizer.vocab_size,
+                tokens=tokens,
+                bytes_per_token=(train.n_bytes + validation.n_bytes) / tokens,
+                sample=surveyed.sample,
+                skipped=self._source.skipped[:_MOST_SKIPPED],
+            ),
+        )
+
+    def _tokenizer(self, surveyed: Survey, boundary: int) -> Tokenizer:
+        match self._kind(surveyed.suits_char):
+            case "char":
+                separator = CHARACTER_SEPARATOR if len(surveyed.document_lengths) > 1 else ""
+                return CharTokenizer(surveyed.alphabet + separator)
+            case "gpt2":
+                from tui_gpt.engine.text.gpt2_tokenizer import gpt2_tokenizer
+
+                return gpt2_tokenizer()
+            case "bpe":
+                from tui_gpt.engine.text.bpe_training import train_bpe
+
+                self._report("training the tokenizer", 0.0)
+                return train_bpe(self._training_sample(boundary), self._data.bpe_vocab_size)
+
+    def _training_sample(self, boundary: int) -> Iterator[str]:
+        blocks = (
+            text for part, text in _divided(self._open_documents(), boundary) if text is not None and part == "train"
+        )
+        wanted = min(boundary, BPE_SAMPLE_CHARACTERS, BPE_SAMPLE_CHARACTERS_PER_TOKEN * self._data.bpe_vocab_size)
+        done = 0
+        for block in evenly_spread(blocks, boundary, wanted):
+            yield block
+            done += len(block)
+            self._report("training the tokenizer", min(1.0, done / wanted))
+
+    def _encode(self, writers: list[TokenFileWriter], surveyed: Survey, boundary: int) -> None:
+        train, validation = writers
+        written = 0
+        for part, text in _divided(self._open_documents(), boundary):
+            writer = train if part == "train" else validation
+            if text is None:
+                writer.end_document()
+                continue
+            writer.write(text)
+            written += len(text)
+            self._report("encoding", min(1.0, written / surveyed.characters))
+        if written != surveyed.characters:
+            raise CorpusError(
+                f"{self._source.info.name} changed while it was being read; try again when nothing writes to it"
+            )
+
+
+Part = Literal["train", "validation"]
+
+
+def _divided(documents: Iterator[Document], boundary: int) -> Iterator[tuple[Part, str | None]]:
+    """Every block with its part, cut at `boundary` characters; None where two documents of a part meet."""
+    position = 0
+    between = False
+    for document in documents:
+        for block in document:
+            if between and position != boundary:
+                yield ("train" if position < boundary else "validation"), None
+            between = False
+            cut = min(max(boundary - position, 0), len(block))
+            if cut:
+                yield "train", block[:cut]
+            if cut < len(block):
+                yield "validation", block[cut:]
+            position += len(block)
+        between = position > 0

@@ -1,0 +1,150 @@
+"""A corpus as a source of documents that can be read more than once, whatever lies behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Iterator
+from typing import BinaryIO, Literal
+
+import msgspec
+
+from tui_gpt.core.config import DataConfig
+from tui_gpt.core.corpora import CorpusInfo, find
+from tui_gpt.core.errors import CorpusError
+from tui_gpt.engine.text.builtin import builtin_documents, builtin_version
+from tui_gpt.engine.text.reading import TextFiles, find_text_files, read_blocks
+
+# A change within the clock's granularity of the last one would leave a file's times as they are.
+_SETTLED_NS = 2_000_000_000
+
+Document = Iterator[str]
+"""One document's text, in blocks."""
+
+
+class Source(ABC):
+    """Documents in a fixed order."""
+
+    info: CorpusInfo
+    skipped: tuple[str, ...] = ()
+
+    @property
+    @abstractmethod
+    def n_bytes_expected(self) -> int:
+        """About how many bytes of text there will be, for a progress bar."""
+
+    @property
+    @abstractmethod
+    def is_generated(self) -> bool:
+        """Whether reading it again means making it again."""
+
+    @abstractmethod
+    def documents(self) -> Iterator[Document]:
+        """Every document; each must be read to its end before the next is asked for."""
+
+    @abstractmethod
+    def fingerprint(self) -> str | None:
+        """Equal as long as the text is certainly the same, found without reading it; None when that cannot be known."""
+
+
+def open_source(data: DataConfig) -> Source:
+    """The corpus that the configuration names. Raises CorpusError when there is no such thing to read."""
+    info = find(data.corpus)
+    if info.path is None:
+        return _BuiltinSource(info, data.corpus_megabytes)
+    return _FileSource(info, find_text_files(info.path, data.encoding), data.encoding, data.errors)
+
+
+class _FileSource(Source):
+    def __init__(self, info: CorpusInfo, files: TextFiles, encoding: str, errors: Literal["strict", "replace"]) -> None:
+        self.info = info
+        self.skipped = files.skipped
+        self._files = files
+        self._encoding = encoding
+        self._errors = errors
+
+    @property
+    def n_bytes_expected(self) -> int:
+        return self._files.n_bytes
+
+    @property
+    def is_generated(self) -> bool:
+        return False
+
+    def documents(self) -> Iterator[Document]:
+        for path in self._files.files:
+            yield read_blocks(path, self._encoding, self._errors)
+
+    def fingerprint(self) -> str | None:
+        states = []
+        for path in self._files.files:
+            try:
+                state = path.stat()
+            except OSError:
+                return None
+            # The clock may have been turned back: a time in the future is as doubtful as one just now.
+            if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < _SETTLED_NS:
+                return None
+            states.append(
+                (str(path.absolute()), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+            )
+        return _sha256_of(["files", self._encoding, self._errors, states])
+
+
+class _BuiltinSource(Source):
+    def __init__(self, info: CorpusInfo, megabytes: float) -> None:
+        self.info = info
+        self._megabytes = megabytes
+
+    @property
+    def n_bytes_expected(self) -> int:
+        # What the interpreter brings varies by a few per cent from version to version.
+        return {"python": 11_000_000, "python-docs": 1_600_000}.get(self.info.name, int(self._megabytes * 1e6))
+
+    @property
+    def is_generated(self) -> bool:
+        return True
+
+    def documents(self) -> Iterator[Document]:
+        return (iter([text]) for text in builtin_documents(self.info.name, self._megabytes))
+
+    def fingerprint(self) -> str | None:
+        size = self._megabytes if self.info.kind == "generated" else None
+        return _sha256_of(["builtin", self.info.name, size, builtin_version(self.info.name)])
+
+
+def _sha256_of(value: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(value)).hexdigest()
+
+
+class Spool:
+    """Keeps generated documents in a file while they are first read, so that they are made only once."""
+
+    def __init__(self, source: Source, handle: BinaryIO) -> None:
+        self._source = source
+        self._handle = handle
+        self._lengths = array("Q")
+        self._complete = False
+
+    def documents(self) -> Iterator[Document]:
+        """The source's documents: made the first time, which must run to its end, and read back afterwards."""
+        return self._replay() if self._complete else self._record()
+
+    def _record(self) -> Iterator[Document]:
+        for document in self._source.documents():
+            content = "".join(document).encode("utf-8")
+            self._handle.write(content)
+            self._lengths.append(len(content))
+            yield iter([content.decode("utf-8")])
+        self._handle.flush()
+        self._complete = True
+
+    def _replay(self) -> Iterator[Document]:
+        self._handle.seek(0)
+        for length in self._lengths:
+            content = self._handle.read(length)
+            if len(content) != length:
+                raise CorpusError("the generated text could not be read back; check the disk that holds the cache")
+            yield iter([content.decode("utf-8")])

@@ -1,0 +1,107 @@
+"""The first reading of a corpus: how long it is, what is in it, and the hash that stands for it."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tui_gpt.core.errors import CorpusError
+from tui_gpt.engine.text.sources import Document
+
+AUTO_CHAR_LIMIT = 256
+"""With at most this many distinct characters at the beginning of the text, `auto` means the character tokenizer."""
+AUTO_CHARACTERS = 4_000_000
+"""How many characters count as the beginning."""
+_SAMPLE_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one reading of all documents tells."""
+
+    characters: int
+    bytes: int
+    """UTF-8 bytes of the text."""
+    alphabet: str
+    """Every distinct character, sorted."""
+    sha256: str
+    """Of the text in UTF-8; of several documents, of their digests, one after the other."""
+    sample: str
+    suits_char: bool
+    """Whether the beginning has few enough distinct characters for a character tokenizer."""
+    document_lengths: array[int]
+    """Characters of each document."""
+
+
+def survey(documents: Iterable[Document], on_bytes: Callable[[int], None]) -> Survey:
+    """Read every document once. `on_bytes` hears how many bytes have been read so far.
+
+    Raises CorpusError as the documents do, and when there is too little text to be split in two.
+    """
+    seen = np.zeros(0x110000, dtype=np.bool_)
+    lengths = array("Q")
+    digests: list[bytes] = []
+    sample: list[str] = []
+    characters = n_bytes = 0
+    suits_char: bool | None = None
+    for document in documents:
+        digest = hashlib.sha256()
+        length = 0
+        for block in document:
+            content = block.encode("utf-8")
+            digest.update(content)
+            seen[np.frombuffer(block.encode("utf-32-le"), dtype="<u4")] = True
+            if characters + length < _SAMPLE_CHARACTERS:
+                sample.append(block[:_SAMPLE_CHARACTERS])
+            length += len(block)
+            n_bytes += len(content)
+            if suits_char is None and characters + length >= AUTO_CHARACTERS:
+                suits_char = int(seen.sum()) <= AUTO_CHAR_LIMIT
+            on_bytes(n_bytes)
+        characters += length
+        lengths.append(length)
+        digests.append(digest.digest())
+    if characters < 2:
+        raise CorpusError(
+            f"the text has {characters} characters, and at least one is needed to train on and one to validate on; "
+            "choose a longer text"
+        )
+    alphabet = "".join(map(chr, np.flatnonzero(seen).tolist()))
+    return Survey(
+        characters=characters,
+        bytes=n_bytes,
+        alphabet=alphabet,
+        sha256=(digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()).hex(),
+        sample="\n\n".join(sample)[:_SAMPLE_CHARACTERS],
+        suits_char=len(alphabet) <= AUTO_CHAR_LIMIT if suits_char is None else suits_char,
+        document_lengths=lengths,
+    )
+
+
+def train_characters(document_lengths: Iterable[int], validation_fraction: float) -> int:
+    """How many characters come before the validation part.
+
+    The exact share of one document; of several, the boundary of documents nearest to it, unless that would make the
+    validation part less than half or more than one and a half times as long as asked for.
+    """
+    ends = np.cumsum(np.array(list(document_lengths), dtype=np.int64))
+    total = int(ends[-1])
+    # As nanoGPT splits: 0.9 of the length, rounded down; but never nothing on either side.
+    exact = min(max(int((1 - validation_fraction) * total), 1), total - 1)
+    nearest = int(ends[np.argmin(np.abs(ends - exact))])
+    return nearest if 0 < nearest < total and 2 * abs(nearest - exact) <= total - exact else exact
+
+
+def evenly_spread(blocks: Iterable[str], total: int, wanted: int) -> Iterator[str]:
+    """Blocks from all over a text of `total` characters, about `wanted` characters; all of them when that is more."""
+    share = min(1.0, wanted / total)
+    before = taken = 0
+    for block in blocks:
+        if taken <= share * before:
+            taken += len(block)
+            yield block
+        before += len(block)

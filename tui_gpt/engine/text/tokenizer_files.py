@@ -1,0 +1,265 @@
+"""`tokenizer.json` and `tokenizer_config.json`: written for every reader, read back strictly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tui_gpt.core import files
+from tui_gpt.core.errors import ModelError
+from tui_gpt.engine.text.bpe_tokenizer import REGEX, BpeTokenizer, Pattern
+from tui_gpt.engine.text.byte_alphabet import BYTES_IN_ORDER, to_bytes
+from tui_gpt.engine.text.char_tokenizer import ANY_CHARACTER, CharTokenizer
+from tui_gpt.engine.text.tokenizer import Tokenizer
+
+TOKENIZER_FILE = "tokenizer.json"
+CONFIGURATION_FILE = "tokenizer_config.json"
+
+_LARGEST_BYTES = 64 << 20
+_LARGEST_ID = 4_000_000
+# Of GPT-2's 50256 mergeable tokens, each followed by a line end, in order of their ids.
+_GPT2_TOKENS_SHA256 = "15eb3e208283400182951eb6afca1a79d5d9e9d54128d2182822a6d92700eac9"
+# Names of Python classes and code that a foreign configuration may ask transformers to run.
+_DROPPED_KEYS = {"auto_map", "custom_pipelines"}
+
+
+class _AddedToken(msgspec.Struct):
+    id: int
+    content: str
+    lstrip: bool = False
+    rstrip: bool = False
+    single_word: bool = False
+
+
+class _Model(msgspec.Struct):
+    vocab: dict[str, int]
+    type: str | None = None
+    merges: list[str | tuple[str, str]] | None = None
+    dropout: float | None = None
+    unk_token: str | None = None
+    continuing_subword_prefix: str | None = None
+    end_of_word_suffix: str | None = None
+    byte_fallback: bool | None = None
+
+
+class _TokenizerJson(msgspec.Struct):
+    model: _Model
+    added_tokens: list[_AddedToken] = []
+    normalizer: Any = None
+    pre_tokenizer: Any = None
+    post_processor: Any = None
+    decoder: Any = None
+
+
+def write_tokenizer(folder: Path, text: str, configuration: Mapping[str, Any], model_max_length: int | None) -> None:
+    """Write both files. `configuration` is added to, or overrides, what every tokenizer here states."""
+    stated: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+        **{key: value for key, value in configuration.items() if key not in _DROPPED_KEYS},
+    }
+    if model_max_length is not None:
+        stated["model_max_length"] = model_max_length
+    files.write_text(folder / TOKENIZER_FILE, text)
+    files.write_text(folder / CONFIGURATION_FILE, json.dumps(stated, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer whose `tokenizer.json` lies in `folder`: one of ours, or a byte-level BPE like GPT-2's or Qwen2's.
+
+    Raises ModelError when the file is missing, damaged, or describes another kind of tokenizer.
+    """
+    path = folder / TOKENIZER_FILE
+    content = _read(path)
+    try:
+        parsed = msgspec.json.decode(content, type=_TokenizerJson)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ModelError(f"{path} is not a readable tokenizer file ({error}); save or download it again") from None
+    if parsed.model.type == "WordLevel":
+        return _character_tokenizer(path, parsed)
+    if parsed.model.type == "BPE" or (parsed.model.type is None and parsed.model.merges is not None):
+        return _bpe_tokenizer(path, parsed, content)
+    raise _unsupported(path, f"its model is of the type {str(parsed.model.type)[:40]!r}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise ModelError(
+                f"{path} does not exist, so that there is no tokenizer for this model; add the file to the folder"
+            )
+        with path.open("rb") as handle:
+            content = handle.read(_LARGEST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}; check the file's permissions") from None
+    if len(content) > _LARGEST_BYTES:
+        raise ModelError(
+            f"{path} has more than {_LARGEST_BYTES >> 20} MB, which no supported tokenizer needs; download it again"
+        )
+    return content
+
+
+def _unsupported(path: Path, why: str) -> ModelError:
+    return ModelError(
+        f"{path} describes a tokenizer that is not supported: {why}; supported are tui-gpt's own and byte-level BPE "
+        "like GPT-2's and Qwen2's"
+    )
+
+
+def _damaged(path: Path, why: str) -> ModelError:
+    return ModelError(f"{path} contradicts itself: {why}; save or download it again")
+
+
+def _type_of(part: Any) -> str | None:
+    return part.get("type") if isinstance(part, dict) else None
+
+
+def _character_tokenizer(path: Path, parsed: _TokenizerJson) -> CharTokenizer:
+    split = parsed.pre_tokenizer
+    if (
+        _type_of(split) != "Split"
+        or split.get("pattern") != {"Regex": ANY_CHARACTER}
+        or _type_of(parsed.decoder) != "Fuse"
+    ):
+        raise _unsupported(path, "it splits text into words and not into single characters")
+    if parsed.added_tokens or parsed.normalizer is not None or parsed.post_processor is not None:
+        raise _unsupported(path, "it has characters with special tokens or normalisation")
+    vocabulary = parsed.model.vocab
+    if not vocabulary or any(len(key) != 1 for key in vocabulary):
+        raise _damaged(path, "an entry of its alphabet is not one character")
+    tokenizer = CharTokenizer(vocabulary)
+    if any(vocabulary[character] != number for number, character in enumerate(tokenizer.characters)):
+        raise _damaged(path, "its characters are not numbered in their order")
+    return tokenizer
+
+
+def _bpe_tokenizer(path: Path, parsed: _TokenizerJson, content: bytes) -> BpeTokenizer:
+    model = parsed.model
+    if (
+        model.dropout
+        or model.unk_token
+        or model.continuing_subword_prefix
+        or model.end_of_word_suffix
+        or model.byte_fallback
+    ):
+        raise _unsupported(path, "its BPE has dropout, an unknown token, prefixes, suffixes or byte fallback")
+    if parsed.normalizer is not None and parsed.normalizer != {"type": "NFC"}:
+        raise _unsupported(path, "it changes the text first in a way other than NFC")
+    if parsed.post_processor is not None and _type_of(parsed.post_processor) != "ByteLevel":
+        raise _unsupported(path, "it puts tokens around the text")
+    if _type_of(parsed.decoder) != "ByteLevel":
+        raise _unsupported(path, "it is not byte-level")
+    pattern = _pattern(path, parsed.pre_tokenizer)
+    specials = _specials(path, parsed)
+    _check_ids(path, [*model.vocab.values(), *specials.values()])
+    tokens, merges = _tokens(path, model)
+    ids = [model.vocab[written] for written in tokens]
+    by_priority = list(tokens.values())
+    plain = ids == list(range(len(ids)))
+    return BpeTokenizer(
+        by_priority,
+        merges=merges,
+        ids=None if plain else ids,
+        specials=specials,
+        pattern=pattern,
+        nfc=parsed.normalizer is not None,
+        kind="gpt2" if plain and _tokens_sha256(by_priority) == _GPT2_TOKENS_SHA256 else "bpe",
+        original=(content.decode("utf-8"), _read_configuration(path.with_name(CONFIGURATION_FILE))),
+    )
+
+
+def _tokens_sha256(tokens: list[bytes]) -> str:
+    return hashlib.sha256(b"".join(token + b"\n" for token in tokens)).hexdigest()
+
+
+def _pattern(path: Path, pre_tokenizer: Any) -> Pattern:
+    if _type_of(pre_tokenizer) == "ByteLevel":
+        if pre_tokenizer.get("add_prefix_space") is False and pre_tokenizer.get("use_regex", True) is True:
+            return "gpt2"
+        raise _unsupported(path, "it puts a space before the text, or has no pattern that splits words")
+    if (
+        _type_of(pre_tokenizer) == "Sequence"
+        and isinstance(parts := pre_tokenizer.get("pretokenizers"), list)
+        and len(parts) == 2
+    ):
+        split, level = parts
+        if (
+            _type_of(split) == "Split"
+            and split.get("pattern") == {"Regex": REGEX["qwen2"]}
+            and split.get("behavior") == "Isolated"
+            and split.get("invert") is False
+            and _type_of(level) == "ByteLevel"
+            and level.get("add_prefix_space") is False
+            and level.get("use_regex") is False
+        ):
+            return "qwen2"
+    raise _unsupported(path, "it splits words by a pattern that is neither GPT-2's nor Qwen2's")
+
+
+def _specials(path: Path, parsed: _TokenizerJson) -> dict[str, int]:
+    written_of_id = {number: written for written, number in parsed.model.vocab.items()}
+    specials: dict[str, int] = {}
+    for token in parsed.added_tokens:
+        if not token.content or token.content in specials:
+            raise _damaged(path, f"the added token {token.content[:40]!r} is empty or there twice")
+        if parsed.model.vocab.get(token.content, token.id) != token.id:
+            raise _damaged(path, f"the added token {token.content[:40]!r} has two ids")
+        if written_of_id.get(token.id, token.content) != token.content:
+            raise _damaged(path, f"the added token {token.content[:40]!r} has the id of another token")
+        written_of_id[token.id] = token.content
+        specials[token.content] = token.id
+    return specials
+
+
+def _check_ids(path: Path, ids: list[int]) -> None:
+    outside = next((number for number in ids if not 0 <= number <= _LARGEST_ID), None)
+    if outside is not None:
+        raise _damaged(path, f"the id {outside} is outside 0 to {_LARGEST_ID}")
+
+
+def _tokens(path: Path, model: _Model) -> tuple[dict[str, bytes], list[tuple[bytes, bytes]]]:
+    """Tokens in order of priority (as written: their bytes), single bytes first, and the merges behind them."""
+    if len(set(model.vocab.values())) != len(model.vocab):
+        raise _damaged(path, "two tokens have the same id")
+    single = {
+        written: token for written in model.vocab if len(written) == 1 and (token := to_bytes(written)) is not None
+    }
+    if len(single) != len(BYTES_IN_ORDER):
+        raise _unsupported(path, f"it knows {len(single)} of the 256 single bytes")
+    tokens = dict(sorted(single.items(), key=lambda item: model.vocab[item[0]]))
+    merges: list[tuple[bytes, bytes]] = []
+    for merge in model.merges or []:
+        left, right = _pair(path, merge)
+        merged = left + right
+        if left not in tokens or right not in tokens or merged not in model.vocab:
+            raise _damaged(path, f"the merge of {left[:40]!r} and {right[:40]!r} is of or to a token that is not there")
+        if merged in tokens:
+            raise _unsupported(path, f"two of its merges make the same token {merged[:40]!r}")
+        tokens[merged] = tokens[left] + tokens[right]
+        merges.append((tokens[left], tokens[right]))
+    return tokens, merges
+
+
+def _pair(path: Path, merge: str | tuple[str, str]) -> tuple[str, str]:
+    if not isinstance(merge, str):
+        return merge
+    left, space, right = merge.partition(" ")
+    if not space:
+        raise _damaged(path, f"the merge {merge[:40]!r} is not of two tokens")
+    return left, right
+
+
+def _read_configuration(path: Path) -> dict[str, Any]:
+    """The tokenizer's configuration beside it; empty when there is none. Raises ModelError when it is damaged."""
+    if not path.is_file():
+        return {}
+    try:
+        configuration = msgspec.json.decode(_read(path), type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ModelError(f"{path} is not a readable configuration ({error}); save or download it again") from None
+    return configuration

@@ -1,0 +1,102 @@
+"""From a configuration to a run on disk, ready for its trainer: nothing is allocated and nothing is written before all fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from tui_gpt.core.config import RunConfig
+from tui_gpt.core.config_loading import with_vocabulary
+from tui_gpt.core.corpora import CATALOGUE
+from tui_gpt.core.errors import ConfigError, RunError
+from tui_gpt.core.names import check_name, name_from
+from tui_gpt.core.runs.records import DataRecord, RunRecord, utc_now
+from tui_gpt.core.runs.store import Run, RunStore
+from tui_gpt.core.sizes import require_memory, training_memory
+from tui_gpt.engine.text.prepare import PreparedCorpus, prepare, require_length
+
+Progress = Callable[[str, float], None]
+
+
+def begin_run(
+    config: RunConfig, name: str | None = None, *, processes: int = 1, notes: str = "", progress: Progress | None = None
+) -> Run:
+    """Prepare the corpus, check that everything fits, and make the run's folder.
+
+    Without a name one is made from the corpus'. Raises ConfigError, CorpusError, MemoryLimitError or RunError.
+    """
+    if name is not None:
+        check_name(name, "run name")
+        free = RunStore().unique_name(name)
+        if free != name:
+            # Asked before the work of preparing; creating asks again.
+            raise RunError(f"there is a run named {name} already; choose another name, e.g. {free}, or delete that run")
+    _require_ranks(config, processes)
+    corpus = prepare(config.data, progress=progress)
+    resolved = _resolve(config, corpus)
+    require_length(corpus, resolved.model.n_positions)
+    require_fit(resolved)
+    record = RunRecord(
+        name=name or RunStore().unique_name(name_from(Path(config.data.corpus).stem, "run")),
+        created=utc_now(),
+        config=resolved,
+        versions=_versions(),
+        data=DataRecord(
+            corpus=resolved.data.corpus,
+            source=corpus.source,
+            sha256=corpus.sha256,
+            tokenizer=corpus.tokenizer.kind,
+            vocab_size=corpus.tokenizer.vocab_size,
+            n_train_tokens=corpus.train.n_tokens,
+            n_validation_tokens=corpus.validation.n_tokens,
+            train_bytes=corpus.train.n_bytes,
+            validation_bytes=corpus.validation.n_bytes,
+            prepared=corpus.folder.name,
+        ),
+        notes=notes,
+    )
+    return RunStore().create(record)
+
+
+def _require_ranks(config: RunConfig, processes: int) -> None:
+    train = config.train
+    if train.batch_size % (processes * train.grad_accumulation_steps):
+        raise ConfigError(
+            "train.batch_size",
+            f"{train.batch_size} cannot be shared out evenly among {processes} processes times "
+            f"{train.grad_accumulation_steps} accumulation steps; take a multiple of "
+            f"{processes * train.grad_accumulation_steps}",
+        )
+
+
+def _resolve(config: RunConfig, corpus: PreparedCorpus) -> RunConfig:
+    """The configuration with everything that depends on the corpus written out, so that it means the same later."""
+    config = with_vocabulary(config, corpus.tokenizer.vocab_size)
+    path = config.data.corpus
+    data = msgspec.structs.replace(
+        config.data,
+        tokenizer=corpus.tokenizer.kind,
+        corpus=path if path in CATALOGUE else str(Path(path).expanduser().absolute()),
+    )
+    resolved: RunConfig = msgspec.structs.replace(config, data=data)
+    return resolved
+
+
+def require_fit(config: RunConfig) -> None:
+    """Raise MemoryLimitError where training would need more memory than the device has free."""
+    if config.train.device.startswith("cuda") or config.train.device == "mps":
+        return  # asked of the device itself, by the trainer: looking would cost the import of torch here
+    needed = training_memory(config.model, config.train, "float32" if config.train.precision == "float32" else "bf16")
+    require_memory(needed, psutil.virtual_memory().available, "train this model")
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    from tui_gpt import __version__
+
+    names = ("torch", "numpy", "tokenizers", "tiktoken", "safetensors")
+    return {"tui_gpt": __version__, **{name: version(name) for name in names}}

@@ -1,0 +1,112 @@
+"""From a run to what stays: checkpoints, and models in the library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+
+from tui_gpt.core.config import to_dict
+from tui_gpt.core.errors import ModelError, RunError, TuiGptError
+from tui_gpt.core.model_handler import ModelEntry, ModelHandler
+from tui_gpt.core.model_record import CorpusRecord, ModelRecord, SampleRecord, TokenizerRecord
+from tui_gpt.core.runs.checkpoints import checkpoint_folder, verify_checkpoint
+from tui_gpt.core.runs.store import Run
+from tui_gpt.engine.generation.evaluation import evaluate_tokens
+from tui_gpt.engine.interop.huggingface import LoadedModel, read_model_folder, write_model_folder
+from tui_gpt.engine.network import GPT
+from tui_gpt.engine.text.prepare import PreparedCorpus
+from tui_gpt.engine.training.learner import Learner
+from tui_gpt.engine.training.samples import sample_text
+from tui_gpt.engine.training.state import Counters, write_state
+
+_LARGEST_SUFFIX = 10_000
+
+
+class Keeper:
+    """Writes what a run's learner has learned."""
+
+    def __init__(self, run: Run, learner: Learner, corpus: PreparedCorpus) -> None:
+        self._run, self._learner, self._corpus = run, learner, corpus
+        self._config = learner.config
+
+    def bits_per_byte(self, loss: float) -> float:
+        """A validation loss in nats per token as bits per UTF-8 byte of the validation text."""
+        validation = self._corpus.validation
+        return loss / math.log(2) * validation.n_tokens / max(1, validation.n_bytes)
+
+    def write_checkpoint(self, folder: Path, counters: Counters) -> None:
+        """Fill `folder` with the model and with all that resuming needs."""
+        self._write_model(folder, self._learner.model_state())
+        write_state(folder, self._learner.state_tensors(), counters)
+
+    def _write_model(self, folder: Path, weights: dict[str, Tensor]) -> None:
+        write_model_folder(folder, weights, self._config.model, self._corpus.tokenizer, sample=self._config.sample)
+
+    def whole_loss(self, step: int, progress: Callable[[int, int], None]) -> float | None:
+        """Loss over the whole validation text of a checkpoint's weights, in float32, as anyone can measure it again.
+
+        None where the checkpoint is gone or damaged. `progress` may raise to break off.
+        """
+        try:
+            network = self._intact_model(step).network
+        except TuiGptError:
+            return None
+        return evaluate_tokens(network, self._corpus.validation.tokens, progress=progress).loss
+
+    def _intact_model(self, step: int) -> LoadedModel:
+        folder = checkpoint_folder(self._run.folder, step)
+        for problem in verify_checkpoint(folder):
+            raise RunError(problem)
+        return read_model_folder(folder, device=self._learner.device)
+
+    def publish(self, name: str, counters: Counters) -> ModelEntry:
+        """Put the weights as they are now into the library as `name`. Raises ModelError when the name is taken."""
+        weights = self._learner.model_state()
+        with self._learner.evaluation_network() as network:
+            return self._save(name, weights, network, counters, counters.step, counters.val_loss)
+
+    def publish_checkpoint(self, base: str, counters: Counters, step: int, loss: float) -> ModelEntry:
+        """Put the model of a checkpoint into the library, under the first free name that begins with `base`."""
+        network = self._intact_model(step).network
+        weights: dict[str, Tensor] = {name: p.detach() for name, p in network.named_parameters()}
+        for number in range(1, _LARGEST_SUFFIX):
+            name = base if number == 1 else f"{base}-{number}"
+            if _is_taken(name):
+                continue
+            return self._save(name, weights, network, counters, step, loss)
+        raise ModelError(f"every name from {base} to {base}-{_LARGEST_SUFFIX} is taken; delete models you do not need")
+
+    def _save(
+        self, name: str, weights: dict[str, Tensor], network: GPT, counters: Counters, step: int, loss: float | None
+    ) -> ModelEntry:
+        sample = sample_text(network, self._corpus, self._config)
+        record = ModelRecord(
+            name=name,
+            family=self._config.model.family,
+            n_parameters=network.count_parameters(),
+            config=to_dict(self._config),
+            tokenizer=TokenizerRecord(kind=self._corpus.tokenizer.kind, vocab_size=self._corpus.tokenizer.vocab_size),
+            corpus=CorpusRecord(source=self._run.record.data.source, sha256=self._corpus.sha256),
+            steps=step,
+            tokens_seen=step * self._config.train.batch_size * self._config.model.n_positions,
+            seconds=round(counters.elapsed_seconds, 1),
+            device=self._learner.execution.device_name,
+            train_loss=counters.train_loss,
+            val_loss=loss,
+            best_val_loss=counters.best_val_loss,
+            bits_per_byte=None if loss is None else self.bits_per_byte(loss),
+            parent=self._run.record.parent,
+            sample=None if sample is None else SampleRecord(text=sample.text, prompt=sample.prompt, seed=sample.seed),
+        )
+        return ModelHandler().save(name, lambda folder: self._write_model(folder, weights), record)
+
+
+def _is_taken(name: str) -> bool:
+    try:
+        ModelHandler().library.refuse_taken(name)
+    except ModelError:
+        return True
+    return False

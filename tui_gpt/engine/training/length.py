@@ -1,0 +1,36 @@
+"""How long a run is: in steps where it ends by steps or epochs, and whether it is long enough to compile for."""
+
+from __future__ import annotations
+
+import math
+
+from tui_gpt.core.config import RunConfig
+from tui_gpt.core.sizes import flops_per_token
+from tui_gpt.engine.text.batches import Batches
+
+# Compiling costs 5 to 30 seconds on two CPU cores and gains about a quarter: below this it does not earn itself back.
+_LONG_MINUTES = 8.0
+# What two CPU cores train in that time.
+_LONG_FLOPS = 8 * 60 * 1.5e11
+
+
+def total_steps(config: RunConfig, batches: Batches) -> int | None:
+    """Optimizer steps until the end; None where the clock ends the run."""
+    train = config.train
+    if train.max_steps is not None:
+        return train.max_steps
+    if train.max_epochs is not None:
+        return max(1, math.ceil(train.max_epochs * batches.steps_per_epoch))
+    return None
+
+
+def is_long_run(config: RunConfig, n_train_tokens: int) -> bool:
+    """Whether compiling would pay: by the clock, or by the arithmetic to do."""
+    train = config.train
+    if train.max_minutes is not None:
+        return train.max_minutes >= _LONG_MINUTES
+    if train.max_steps is not None:
+        tokens: float = train.max_steps * train.batch_size * config.model.n_positions
+    else:
+        tokens = (train.max_epochs or 1.0) * n_train_tokens
+    return tokens * flops_per_token(config.model).training >= _LONG_FLOPS

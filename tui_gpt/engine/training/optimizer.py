@@ -1,0 +1,147 @@
+"""One optimizer step over the whole network: clipping, AdamW and Muon on float32 masters, and the way back to bf16."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from tui_gpt.core.config import ModelConfig, TrainConfig
+from tui_gpt.engine.network import GPT
+from tui_gpt.engine.training.muon import Muon
+from tui_gpt.engine.training.schedules import muon_momentum
+
+
+class Optimizer:
+    """Holds float32 master weights for `network`, which itself may compute in bf16.
+
+    Where the network is float32 the masters are its own parameters.
+    """
+
+    def __init__(self, network: GPT, train: TrainConfig) -> None:
+        self.train = train
+        self._names = [name for name, _ in network.named_parameters()]
+        self._live: list[Tensor] = [parameter for _, parameter in network.named_parameters()]
+        self._separate = self._live[0].dtype != torch.float32
+        self.masters = [p.detach().float() if self._separate else p.detach() for p in self._live]
+        matrices = muon_matrices(network) if train.optimizer == "muon" else {}
+        by_name = dict(zip(self._names, self.masters, strict=True))
+        self._muon_names = [name for name in self._names if name in matrices]
+        self._adam_names = [name for name in self._names if name not in matrices]
+        compute = torch.bfloat16 if self._separate else torch.float32
+        self.muon = Muon([(by_name[n], matrices[n]) for n in self._muon_names], compute_dtype=compute)
+        self._adam_leaves = {name: by_name[name].requires_grad_(False) for name in self._adam_names}
+        self.adamw = self._build_adamw()
+
+    def _build_adamw(self) -> torch.optim.AdamW:
+        train = self.train
+        decayed = [p for p in self._adam_leaves.values() if p.dim() >= 2]
+        plain = [p for p in self._adam_leaves.values() if p.dim() < 2]
+        groups = [
+            {"params": decayed, "weight_decay": train.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(
+            [group for group in groups if group["params"]],
+            lr=train.learning_rate,
+            betas=(train.beta1, train.beta2),
+            eps=train.adam_epsilon,
+            fused=True,
+        )
+
+    def gradients(self) -> list[Tensor]:
+        """The gradients in float32, in the order of the parameters."""
+        found: list[Tensor] = []
+        for name, parameter in zip(self._names, self._live, strict=True):
+            assert parameter.grad is not None, f"no gradient reached {name}"
+            found.append(parameter.grad.float())  # itself, where it is float32 already
+        return found
+
+    @torch.no_grad()
+    def step(self, step: int, factor: float) -> float:
+        """Apply one update at learning rates `factor` times their peaks; return the gradient norm before clipping.
+
+        A norm that is not finite changes nothing: the caller decides what becomes of the run.
+        """
+        gradients = self.gradients()
+        norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+        if not math.isfinite(norm):
+            return norm
+        if self.train.grad_clip and norm > self.train.grad_clip:
+            torch._foreach_mul_(gradients, self.train.grad_clip / (norm + 1e-6))
+        by_name = dict(zip(self._names, gradients, strict=True))
+        for name, leaf in self._adam_leaves.items():
+            leaf.grad = by_name[name]
+        for group in self.adamw.param_groups:
+            group["lr"] = self.train.learning_rate * factor
+        self.adamw.step()
+        for leaf in self._adam_leaves.values():
+            leaf.grad = None
+        if self._muon_names:
+            self.muon.step(
+                [by_name[name] for name in self._muon_names],
+                self.train.muon_learning_rate * factor,
+                muon_momentum(self.train, step),
+                self.train.muon_weight_decay,
+            )
+        self.publish()
+        for parameter in self._live:
+            parameter.grad = None
+        return norm
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """Bring the masters' values to the network that computes."""
+        if self._separate:
+            torch._foreach_copy_(self._live, self.masters)
+
+    def master_state(self) -> dict[str, Tensor]:
+        """Parameter name to float32 weights: what is saved as the model."""
+        return dict(zip(self._names, self.masters, strict=True))
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the optimizer's own state under a name that tells what it is."""
+        state: dict[str, Tensor] = {}
+        for name, leaf in self._adam_leaves.items():
+            for key, value in self.adamw.state.get(leaf, {}).items():
+                state[f"adamw.{key}.{name}"] = value
+        for name, buffer in zip(self._muon_names, self.muon.momentum, strict=True):
+            state[f"muon.momentum.{name}"] = buffer
+        return state
+
+    @torch.no_grad()
+    def load(self, masters: dict[str, Tensor], state: dict[str, Tensor]) -> None:
+        """Take over saved weights and state. Raises KeyError naming what is missing."""
+        for name, master in self.master_state().items():
+            master.copy_(masters[name])
+        self.publish()
+        for name, leaf in self._adam_leaves.items():
+            keys = ("step", "exp_avg", "exp_avg_sq")
+            if f"adamw.step.{name}" in state:
+                self.adamw.state[leaf] = {key: _like(state[f"adamw.{key}.{name}"], leaf, key) for key in keys}
+        for name, buffer in zip(self._muon_names, self.muon.momentum, strict=True):
+            buffer.copy_(state[f"muon.momentum.{name}"])
+
+
+def _like(saved: Tensor, leaf: Tensor, key: str) -> Tensor:
+    # Fused AdamW keeps its step counter on the parameter's device, in float32.
+    return saved.to(device=leaf.device, dtype=torch.float32 if key == "step" else leaf.dtype).clone()
+
+
+def muon_matrices(network: GPT) -> dict[str, list[int]]:
+    """Parameter name to the heights of the matrices stacked in it, for every matrix inside a block."""
+    return dict(_block_matrices(network, network.config))
+
+
+def _block_matrices(network: GPT, config: ModelConfig) -> Iterator[tuple[str, list[int]]]:
+    kv = config.kv_heads * config.head_size
+    heights = {
+        "attention.qkv.weight": [config.n_head * config.head_size, kv, kv],
+        "mlp.up.weight": [config.inner] * (2 if config.family == "qwen3" else 1),
+    }
+    for name, parameter in network.named_parameters():
+        if name.startswith("blocks.") and parameter.dim() == 2:
+            inside = name.split(".", 2)[2]
+            yield name, heights.get(inside, [parameter.size(0)])

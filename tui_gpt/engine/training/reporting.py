@@ -1,0 +1,95 @@
+"""What a trainer tells the world: status.json once a second, metrics by the step, and a log for people."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tui_gpt.core.errors import RunError
+from tui_gpt.core.runs.records import State, Status, StatusWriter
+
+_HEARTBEAT_SECONDS = 1.0
+
+
+class Reporter:
+    """Keeps the newest status and writes it from a thread of its own, so that long steps and saves still show life."""
+
+    def __init__(self, run_folder: Path, status: Status) -> None:
+        self._writer = StatusWriter(run_folder, interval=_HEARTBEAT_SECONDS)
+        self._guard = threading.Lock()
+        self._status = status
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self.degraded = ""
+        self._silent = False
+
+    def start(self) -> None:
+        """Write the first status and keep it fresh from now on."""
+        self.update(force=True)
+        self._thread.start()
+
+    def silence(self) -> None:
+        """Write no file from now on: another rank speaks for this process."""
+        self._silent = True
+
+    @property
+    def status(self) -> Status:
+        """The newest status."""
+        return self._status
+
+    def update(self, *, force: bool = False, **changes: Any) -> None:
+        """Change fields of the status. A change of state or activity, or `force`, is written at once."""
+        with self._guard:
+            at_once = force or any(
+                name in changes and changes[name] != getattr(self._status, name) for name in ("state", "activity")
+            )
+            self._status = msgspec.structs.replace(self._status, **changes)
+            if at_once:
+                self._write()
+
+    def warn(self, sentence: str) -> None:
+        """Add a warning, once, to the status and the log."""
+        if sentence not in self._status.warnings:
+            say(f"warning: {sentence}")
+            self.update(warnings=[*self._status.warnings, sentence], force=True)
+
+    def end(self, state: State, error: str | None = None) -> None:
+        """Write the last status and stop the heartbeat."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.update(state=state, error=error, activity="", remaining_seconds=None, force=True)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_HEARTBEAT_SECONDS):
+            with self._guard:
+                self._write()
+
+    def _write(self) -> None:
+        if self._silent:
+            return
+        # A full disk must not end the training: the next beat tries again.
+        try:
+            self._writer.write(self._status, force=True)
+        except RunError as error:
+            if not self.degraded:
+                say(f"warning: {error}")
+            self.degraded = str(error)
+        else:
+            self.degraded = ""
+
+
+def say(text: str) -> None:
+    """One line of the log for people, with the time. A log that cannot be written is no reason to stop."""
+    if os.environ.get("RANK", "0") != "0":
+        return  # the first rank speaks for all
+    try:
+        print(f"{datetime.now().astimezone():%H:%M:%S}  {text}", file=sys.stdout, flush=True)  # noqa: T201
+    except (OSError, ValueError):
+        return

@@ -1,0 +1,53 @@
+"""The sample that is written at every evaluation: always the same prompt and seed, so that only the model differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from tui_gpt.core.config import RunConfig, SampleConfig
+from tui_gpt.engine.generation.stream import Generator
+from tui_gpt.engine.network import GPT
+from tui_gpt.engine.text.prepare import PreparedCorpus
+
+_PROMPT_WORDS = 3
+_LOOK_AT_TOKENS = 200
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A continuation, without its prompt."""
+
+    prompt: str
+    text: str
+    seed: int
+
+
+def sample_prompt(corpus: PreparedCorpus, config: RunConfig) -> str:
+    """The configured prompt, or the first words of a line or document of the validation text."""
+    if config.train.sample_prompt:
+        return config.train.sample_prompt
+    tokens = np.asarray(corpus.validation.tokens[:_LOOK_AT_TOKENS])
+    ids = [int(token) for token in tokens]
+    eot = corpus.tokenizer.eot_id
+    if eot is not None and eot in ids[:-1]:
+        ids = ids[ids.index(eot) + 1 :]
+    text = corpus.tokenizer.decode([token for token in ids if token != eot])
+    # The split may fall into the middle of a word: begin with the first whole line.
+    line = next((line for line in text.split("\n")[1:] if line.strip()), text.split("\n")[0])
+    return " ".join(line.split()[:_PROMPT_WORDS]) or line[:1]
+
+
+def sample_text(network: GPT, corpus: PreparedCorpus, config: RunConfig) -> Sample | None:
+    """What the network writes now; None where the configuration asks for no sample."""
+    if not config.train.sample_tokens:
+        return None
+    prompt = sample_prompt(corpus, config)
+    seed = config.train.seed
+    settings: SampleConfig = msgspec.structs.replace(
+        config.sample, max_new_tokens=config.train.sample_tokens, seed=seed, n_samples=1
+    )
+    pieces = Generator(network, corpus.tokenizer).stream(prompt, settings)
+    return Sample(prompt, "".join(piece.text for piece in pieces), seed)

@@ -1,0 +1,232 @@
+"""The detached trainer process: `python -m tui_gpt.engine.training.worker --run FOLDER`, alone or under torchrun.
+
+Leaves with 0 when the run finished or was stopped on request, 130 and 143 after SIGINT and SIGTERM (with a checkpoint),
+1 when it failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+import torch
+
+from tui_gpt.core import locations
+from tui_gpt.core.errors import RunError, TuiGptError
+from tui_gpt.core.runs.checkpoints import clean_leftovers
+from tui_gpt.core.runs.ownership import TrainerLock
+from tui_gpt.core.runs.records import EXECUTION_FILE, ExecutionRecord, State, Status, write_record
+from tui_gpt.core.runs.store import Run, RunStore
+from tui_gpt.engine.interop.huggingface import read_model_folder
+from tui_gpt.engine.text.prepare import PreparedCorpus, prepare, require_length
+from tui_gpt.engine.training.devices import available_memory, choose_execution
+from tui_gpt.engine.training.distributed import Ranks
+from tui_gpt.engine.training.learner import Learner
+from tui_gpt.engine.training.length import is_long_run, total_steps
+from tui_gpt.engine.training.reporting import Reporter, say
+from tui_gpt.engine.training.state import Counters, read_state
+from tui_gpt.engine.training.trainer import Interruption, Outcome, Trainer
+
+_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def main() -> int:
+    """Train the run in the given folder to its end, or until told to stop."""
+    parser = argparse.ArgumentParser(prog="tui_gpt.engine.training.worker")
+    parser.add_argument("--run", type=Path, required=True, help="the run's folder")
+    folder: Path = parser.parse_args().run
+    ranks = Ranks.from_environment()
+    interruption = Interruption()
+    _listen(interruption, leads=ranks.leads)
+    try:
+        run = RunStore(folder.parent).open(folder.name)
+        if not ranks.leads:
+            _follow(run, ranks, interruption)
+            return 0
+        with TrainerLock(run.folder):
+            return _lead(run, ranks, interruption)
+    except TuiGptError as error:
+        # Somebody else's status.json is not ours to write: what happened goes to the log and to whoever waits.
+        print(error, file=sys.stderr, flush=True)  # noqa: T201
+        return error.exit_code
+    finally:
+        ranks.leave()
+
+
+def _listen(interruption: Interruption, *, leads: bool) -> None:
+    """SIGINT and SIGTERM ask for a checkpoint and an end; a second one ends at once. A hang-up means nothing."""
+
+    def ask(signum: int, _frame: FrameType | None) -> None:
+        if not leads:
+            return  # the first rank decides when all of them end
+        if interruption.signum:
+            os._exit(_EXIT_CODES[signal.Signals(signum)])
+        interruption.signum = signum
+
+    for signum in _EXIT_CODES:
+        signal.signal(signum, ask)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _lead(run: Run, ranks: Ranks, interruption: Interruption) -> int:
+    """What the only, or the first, process does."""
+    reporter = Reporter(run.folder, _first_status(run))
+    reporter.start()
+    try:
+        clean_leftovers(run.folder)
+        outcome = _train(run, ranks, reporter, interruption)
+    except TuiGptError as error:
+        say(f"error: {error}")
+        reporter.end("failed", str(error))
+        return error.exit_code
+    except torch.OutOfMemoryError as error:
+        message = (
+            "the device ran out of memory; lower train.batch_size or model.n_positions, raise "
+            f"train.grad_accumulation_steps, or switch on train.gradient_checkpointing ({_first_line(error)})"
+        )
+        say(f"error: {message}")
+        reporter.end("failed", message)
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        log = next(iter(reversed(run.log_files())), None)
+        where = f"; {log} has the details" if log else ""
+        reporter.end("failed", f"an unexpected {type(error).__name__}: {_first_line(error)}{where}")
+        return 1
+    state: State = "stopped" if outcome.ending == "interrupted" else outcome.ending
+    say(f"{outcome.ending}: {outcome.message}")
+    reporter.end(state, outcome.message if outcome.ending == "failed" else None)
+    if outcome.ending == "interrupted":
+        return _EXIT_CODES[signal.Signals(interruption.signum)]
+    return 1 if outcome.ending == "failed" else 0
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:300] or "no more is known"
+
+
+def _first_status(run: Run) -> Status:
+    """The status to begin with: what the last trainer knew, without its ending."""
+    try:
+        known = run.status()
+    except RunError:
+        known = None
+    if known is None:
+        return Status(state="starting")
+    return msgspec.structs.replace(
+        known, state="starting", error=None, activity="", warnings=[], tokens_per_second=None, remaining_seconds=None
+    )
+
+
+def _train(run: Run, ranks: Ranks, reporter: Reporter, interruption: Interruption) -> Outcome:
+    say(f"run {run.name}, process {os.getpid()}" + (f", {ranks.world_size} ranks" if ranks.world_size > 1 else ""))
+    reporter.update(state="preparing", activity="opening the corpus")
+    corpus = _open_corpus(run)
+    execution = _execution(run, corpus, ranks)
+    say(f"{execution.device_name}: {execution.precision}, {execution.threads} threads")
+    for reason in execution.reasons:
+        say(reason)
+    trainer = _build(run, ranks, corpus, execution, reporter, interruption)
+    return trainer.loop()
+
+
+def _follow(run: Run, ranks: Ranks, interruption: Interruption) -> None:
+    """What every rank but the first does: the same steps, and no files."""
+    reporter = Reporter(run.folder, Status(state="starting"))
+    reporter.silence()
+    corpus = _open_corpus(run)
+    _join(ranks, run.record.config.train.device)
+    execution = run.execution()
+    assert execution is not None, "the first rank wrote it before it joined"
+    _build(run, ranks, corpus, execution, reporter, interruption, joined=True).loop()
+
+
+def _join(ranks: Ranks, wanted: str) -> None:
+    device = "cuda" if wanted.startswith("cuda") or (wanted == "auto" and torch.cuda.is_available()) else "cpu"
+    if device == "cuda":
+        torch.cuda.set_device(ranks.local_rank)
+    ranks.join(device)
+
+
+def _open_corpus(run: Run) -> PreparedCorpus:
+    """The run's token files, made again if the cache lost them. Raises CorpusError when the text has changed since."""
+    record = run.record
+    corpus = prepare(record.config.data)
+    if corpus.sha256 != record.data.sha256:
+        raise RunError(
+            f"{record.data.source} is not the text that run {run.name} began with (its SHA-256 is "
+            f"{corpus.sha256[:12]} and was {record.data.sha256[:12]}); put the old text back, or start a new run"
+        )
+    require_length(corpus, record.config.model.n_positions)
+    return corpus
+
+
+def _execution(run: Run, corpus: PreparedCorpus, ranks: Ranks) -> ExecutionRecord:
+    """How the run computes: as its first trainer chose, for only then is resuming exact."""
+    known = run.execution()
+    if known is None:
+        train = run.record.config.train
+        known = choose_execution(
+            train, long_run=is_long_run(run.record.config, corpus.train.n_tokens), processes=ranks.world_size
+        )
+        write_record(run.folder / EXECUTION_FILE, known)
+    return known
+
+
+def _build(
+    run: Run,
+    ranks: Ranks,
+    corpus: PreparedCorpus,
+    execution: ExecutionRecord,
+    reporter: Reporter,
+    interruption: Interruption,
+    *,
+    joined: bool = False,
+) -> Trainer:
+    """The trainer at the newest intact checkpoint, or at the beginning where there is none yet."""
+    config = run.record.config
+    torch.set_num_threads(execution.threads)
+    if ranks.world_size > 1 and not joined:
+        _join(ranks, config.train.device)
+    if ranks.world_size > 1 and execution.device.startswith("cuda"):
+        execution = msgspec.structs.replace(execution, device=f"cuda:{ranks.local_rank}")
+    say(f"{available_memory(execution.device) / 1e9:.1f} GB of memory are free")
+    learner = Learner(config, execution, corpus.train.tokens, ranks)
+    counters = _restore(run, learner)
+    steps = total_steps(config, learner.batches)
+    reporter.update(total_steps=steps, step=counters.step, best_val_loss=counters.best_val_loss, activity="")
+    return Trainer(run, learner, corpus, counters, reporter, interruption, total_steps=steps)
+
+
+def _restore(run: Run, learner: Learner) -> Counters:
+    checkpoint, damaged = run.newest_intact()
+    for sentence in damaged:
+        say(f"warning: {sentence}")
+    if checkpoint is None:
+        if damaged:
+            raise RunError(
+                f"no checkpoint of run {run.name} is intact ({damaged[0]}); nothing was started afresh, so what can be "
+                "rescued is still there"
+            )
+        return Counters(step=0, elapsed_seconds=0.0, tokens_seen=0)
+    loaded = read_model_folder(checkpoint.folder, device=learner.device)
+    weights = {name: parameter.detach() for name, parameter in loaded.network.named_parameters()}
+    tensors, counters = read_state(checkpoint.folder, learner.device)
+    try:
+        learner.load(weights, tensors)
+    except (KeyError, RuntimeError) as error:
+        raise RunError(f"{checkpoint.folder} does not fit its run: {_first_line(error)}; resume from another") from None
+    say(f"resumed from step {counters.step}")
+    return counters
+
+
+if __name__ == "__main__":
+    locations.home().mkdir(parents=True, exist_ok=True)
+    sys.exit(main())
