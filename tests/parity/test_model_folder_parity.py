@@ -340,7 +340,7 @@ def test_a_tokenizer_that_knows_more_tokens_than_the_network_is_not_written_with
 def test_a_folder_that_cannot_be_written_is_an_error_in_a_sentence(tmp_path: Path) -> None:
     tokenizer = tokenizer_named("char")
     model = ModelConfig(vocab_size=tokenizer.vocab_size, n_embd=4, n_head=2, n_layer=1)
-    with pytest.raises(ModelError, match="cannot be written to .*absent"):
+    with pytest.raises(ModelError, match=r"cannot be written to .*absent"):
         write_model_folder(tmp_path / "absent", build_network(model, 0), model, tokenizer)
     (tmp_path / "config.json").symlink_to("/dev/full")
     with pytest.raises(ModelError, match="No space left"):

@@ -46,6 +46,16 @@ def test_each_processor_equals_that_of_transformers(seed: int) -> None:
         assert torch.equal(kept, expected)
 
 
+@pytest.mark.parametrize("sharpness", [0.1, 1.0, 3.0])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_nucleus_of_a_large_vocabulary_is_that_of_transformers(seed: int, sharpness: float) -> None:
+    logits = torch.randn(2, 20_000, generator=torch.Generator().manual_seed(seed)) * sharpness
+    for p in (1e-6, 0.3, 0.9):
+        expected = theirs.TopPLogitsWarper(p)(torch.zeros(2, 1), logits)
+        assert torch.equal(keep_top_p(logits, p), expected)
+    assert (keep_top_p(logits, 1e-6) > -math.inf).sum(-1).tolist() == [1, 1]
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_all_together_equal_transformers_in_its_order(seed: int) -> None:
     logits = drawn_logits(seed)

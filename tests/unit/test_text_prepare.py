@@ -18,7 +18,7 @@ from tui_gpt.core.errors import CorpusError
 from tui_gpt.engine.text.prepare import explore, open_prepared, prepare, require_length
 from tui_gpt.engine.text.survey import evenly_spread, train_characters
 
-WORDS = "the cat sat on a mat, and it's 9 o'clock; naïve 漢字。\n".split(" ")
+WORDS = ["the", "cat", "sat", "on", "a", "mat,", "and", "it's", "9", "o'clock;", "naïve", "漢字。\n"]
 
 
 def prose(n_characters: int, seed: int = 0) -> str:

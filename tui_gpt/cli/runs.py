@@ -146,7 +146,9 @@ def _steer(run_name: str, kind: CommandKind, **arguments: Any) -> None:
     run = RunStore().open(run_name)
     state = run.effective_state()
     if state in ("new", "stopped", "finished", "failed", "interrupted"):
-        raise RunError(f"run {run_name} is {state}, so no trainer hears it; `tui-gpt runs resume {run_name}` starts one")
+        raise RunError(
+            f"run {run_name} is {state}, so no trainer hears it; `tui-gpt runs resume {run_name}` starts one"
+        )
     sent = run.send(kind, {key: value for key, value in arguments.items() if value is not None}, sender="command line")
     ack = run.wait_for_ack(sent, _ACK_SECONDS)
     if ack is None:

@@ -29,7 +29,7 @@ ALLOCATOR_FACTOR: dict[DeviceKind, float] = {"cpu": 1.5, "cuda": 1.1, "mps": 1.1
 memory grew 1.36 (gpt2, float32) to 1.66 (qwen3, bf16) times as fast as the tensors from 8 to 64 sequences. The GPUs'
 caching allocators round up to blocks of 2 MB; that factor is a reserve and has not been measured."""
 KERNEL_BYTES = 25_000_000
-"""What libraries take at the first pass for their own code and buffers: measured with one sequence on the CPU."""
+"""What libraries take at the first pass for their own buffers: measured with one sequence on the CPU."""
 GPT2_VOCABULARY = 50_257
 
 
@@ -125,7 +125,7 @@ class Remedy(msgspec.Struct, frozen=True):
 
 
 class MemoryEstimate(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes at the peak, beyond what a process takes that has only imported PyTorch."""
+    """Bytes at the peak, beyond what a process takes that has loaded PyTorch and run a network of no size once."""
 
     weights: int
     master_weights: int = 0
@@ -218,10 +218,9 @@ def _activations(model: ModelConfig, train: TrainConfig, sequences: int, element
     """Bytes when the backward pass begins: the blocks' saved tensors, the stream between them, and the loss."""
     tokens = sequences * model.n_positions
     block = _saved_by_block(model, element, device)
-    if train.gradient_checkpointing:
+    blocks = model.n_layer * block
+    if train.gradient_checkpointing:  # only what enters each block is kept, and one block is computed again at a time
         blocks = model.n_layer * model.n_embd * element + block
-    else:
-        blocks = model.n_layer * block
     stream = _saved_by_norm(model, model.n_embd, element, device) + 2 * model.n_embd * element
     rows = tokens if model.vocabulary <= PLAIN_LOSS_MAX_VOCABULARY else min(tokens, LOSS_CHUNK_ROWS)
     # Logits, the log-softmax of them in float32, and both gradients; in bf16 a float32 copy of the logits too.
@@ -300,7 +299,7 @@ def generation_memory(
 
 
 def require_memory(needed: MemoryEstimate, available: int, what: str) -> None:
-    """Raise MemoryLimitError when `needed` is more than `available` bytes: `what` needs so much, and what would help."""
+    """Raise MemoryLimitError when `needed` is more than `available` bytes: what needs how much, and what would help."""
     if needed.total <= available:
         return
     best = next((r for r in needed.remedies if r.total <= available), None)

@@ -18,6 +18,9 @@ from tui_gpt.core.config import SampleConfig
 _SEED_STRIDE = 0x9E3779B97F4A7C15
 _SEED_RANGE = 1 << 63
 
+# How many tokens are looked at for a small nucleus before all are sorted.
+_NUCLEUS_HEAD = 512
+
 
 def penalize_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     """Make the tokens in `seen` (B, T) less likely: divide positive logits by `penalty`, multiply negative ones (Keskar
@@ -37,6 +40,13 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
     """Leave out the least likely tokens that together have a probability of at most 1 - `p`; the likeliest always stays
     (nucleus sampling, Holtzman et al., 2020)."""
+    if logits.size(-1) > _NUCLEUS_HEAD * 8:
+        # Sorting 50,000 words costs more than a small network's step, and most nuclei are small.
+        likely, order = logits.topk(_NUCLEUS_HEAD, dim=-1)
+        probabilities = (likely - logits.logsumexp(dim=-1, keepdim=True)).exp()
+        unlikely = probabilities.cumsum(dim=-1) - probabilities >= p
+        if bool(unlikely[:, -1].all()):
+            return torch.full_like(logits, -math.inf).scatter(-1, order, likely.masked_fill(unlikely, -math.inf))
     ascending, order = logits.sort(dim=-1)
     unlikely = ascending.softmax(dim=-1).cumsum(dim=-1) <= 1 - p
     unlikely[..., -1] = False

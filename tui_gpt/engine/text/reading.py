@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import re
 import stat
@@ -147,7 +148,8 @@ def check_encoding(encoding: str) -> None:
         return
     try:
         name = codecs.lookup(encoding).name.replace("_", "-")
-        b"".decode(encoding)  # refuses what turns bytes into bytes, such as base64
+        with contextlib.suppress(UnicodeError):
+            b"ab".decode(encoding)  # a LookupError for what turns bytes into bytes, such as base64
     except (LookupError, ValueError):
         name = None
     if name is None or name in _NOT_FOR_FILES:
