@@ -9,7 +9,7 @@ import contextlib
 import importlib
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -30,6 +30,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+class _ReaderHasLeftError(Exception):
+    """Whoever read stdout has enough. No OSError, because click would make exit code 1 of a broken pipe."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are modules of this package, loaded on use."""
 
@@ -45,6 +49,13 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _ReaderHasLeftError from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in the help, without importing any of them."""
         with formatter.section("Commands"):
@@ -53,12 +64,14 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 corpus, 4 run, 5 model, 6 memory, "
     "130 interrupted, 143 terminated.",
 )
 @click.version_option(__version__, prog_name="tui-gpt")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Configure, train, keep and talk to GPT models in one terminal.
 
     \b
@@ -71,6 +84,8 @@ def cli() -> None:
       tui-gpt runs follow book
       tui-gpt chat book
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -78,7 +93,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     sys.exit(run(arguments))
 
 
-def run(arguments: list[str] | None = None) -> int:
+def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one return per kind of ending
     """As `main`, returning the exit code."""
     # A terminal or pipe that cannot show a character gets a replacement instead of a traceback (LANG=C).
     for stream in (sys.stdout, sys.stderr):
@@ -96,11 +111,12 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Whoever read has enough. Python would complain again when it flushes at exit.
+    except (BrokenPipeError, _ReaderHasLeftError):
+        # Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001 - the last place where a person can get a sentence instead of a traceback
+    except Exception as error:
+        # The last place where a person can get a sentence instead of a traceback.
         return _report_unexpected(error)
     return result if isinstance(result, int) else 0
 

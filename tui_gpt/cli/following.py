@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import click
 
-from tui_gpt.core.runs.metrics import MetricRecord
+from tui_gpt.core.runs.metrics import MetricRecord, MetricsReader
 from tui_gpt.core.runs.store import Run, RunSummary
 from tui_gpt.core.safe_text import safe_text
 
@@ -68,9 +69,15 @@ class Narrator:
                 self.line(f"step {record.step}: validation loss {loss:.4f}{shown_bits}{whole}{best}")
             elif record.kind == "sample" and self._samples:
                 text = f"{values.get('prompt', '')}{values.get('text', '')}"
-                self.line("\n".join(f"  | {line}" for line in safe_text(text).split("\n")))
+                self.line("\n".join(f"  | {line}" for line in self._wrapped(safe_text(text))))
             elif record.kind == "mark":
                 self.line(f"step {record.step}: {safe_text(str(values.get('event')), newlines=False)}")
+
+    def _wrapped(self, text: str) -> Iterator[str]:
+        """The lines of a sample, broken where the terminal ends."""
+        width = max(20, shutil.get_terminal_size().columns - 5) if self._terminal else 0
+        for line in text.split("\n"):
+            yield from (textwrap.wrap(line, width) or [""] if width else [line])
 
     def state(self, summary: RunSummary) -> None:
         """The newest state, replacing the one before; nothing where no terminal would renew the line."""
@@ -92,13 +99,15 @@ class Narrator:
             self._shown = False
 
 
-def follow(run: Run, narrator: Narrator, *, ended: Callable[[], bool] | None = None) -> RunSummary:
-    """Narrate until the run is over; returns its last summary.
+def follow(
+    run: Run, narrator: Narrator, reader: MetricsReader | None = None, *, ended: Callable[[], bool] | None = None
+) -> RunSummary:
+    """Narrate until the run is over; returns its last summary. Without a `reader` that stands later, from the beginning.
 
     Who started the trainer knows its process and says by `ended` when that has ended; what status.json says may still
     be its forerunner's.
     """
-    reader = run.reader()
+    reader = reader or run.reader()
     try:
         while True:
             over = ended() if ended is not None else None

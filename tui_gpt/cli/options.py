@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from tui_gpt.core.config import RunConfig
-from tui_gpt.core.errors import ConfigError
+from tui_gpt.cli import completion
+from tui_gpt.core.config import RunConfig, SampleConfig, to_dict
+from tui_gpt.core.errors import ConfigError, TuiGptError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+checkpoint_option = click.option(
+    "--checkpoint", metavar="best|last|STEP", help="Take this checkpoint of the run NAME instead of its best one."
+)
+
+
+def help_without_command(context: click.Context) -> None:
+    """For a group that was called without a command: its help, as something that was asked for."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def config_options(function: F) -> F:
     """--preset, --config and --set: the ways to a configuration."""
     for option in reversed(
         (
-            click.option("--preset", help="Start from a preset (see `tui-gpt config presets`)."),
+            click.option(
+                "--preset",
+                shell_complete=completion.preset_names,
+                help="Start from a preset (see `tui-gpt config presets`).",
+            ),
             click.option(
                 "--config", "config_file", type=click.Path(path_type=Path), help="Read settings from a TOML file."
             ),
@@ -30,6 +48,7 @@ def config_options(function: F) -> F:
                 "settings",
                 multiple=True,
                 metavar="SECTION.FIELD=VALUE",
+                shell_complete=completion.settings,
                 help="Set one field, e.g. train.learning_rate=1e-3 (see `tui-gpt config fields`). May be repeated.",
             ),
         )
@@ -43,24 +62,29 @@ def layers_of(
 ) -> list[tuple[str, dict[str, Any]]]:
     """The layers that these options stand for, the strongest last. Raises ConfigError."""
     from tui_gpt.core.config_loading import parse_setting, read_toml
-    from tui_gpt.core.presets import find_preset
 
     layers: list[tuple[str, dict[str, Any]]] = []
     if preset is not None:
-        layers.append((f"preset {preset}", find_preset(preset).tree))
+        layers.append(_preset_layer(preset))
     if config_file is not None:
         layers.append((str(config_file), read_toml(config_file)))
     layers += [("--set", parse_setting(setting)) for setting in settings]
     return layers
 
 
+def _preset_layer(name: str) -> tuple[str, dict[str, Any]]:
+    from tui_gpt.core.presets import PRESETS, preset_config
+
+    preset_config(name)  # says what there is when the name is none
+    return f"preset {name}", PRESETS[name].tree
+
+
 def configured(layers: list[tuple[str, dict[str, Any]]], default_preset: str = "quick") -> RunConfig:
     """The checked configuration of the layers, on top of the default preset where no preset leads."""
     from tui_gpt.core.config_loading import build_config
-    from tui_gpt.core.presets import find_preset
 
     if not any(source.startswith("preset ") for source, _ in layers):
-        layers = [(f"preset {default_preset}", find_preset(default_preset).tree), *layers]
+        layers = [_preset_layer(default_preset), *layers]
     return build_config(*layers)
 
 
@@ -69,11 +93,73 @@ def overlay(section: str, **values: Any) -> tuple[str, dict[str, Any]]:
     return "options", {section: {name: value for name, value in values.items() if value is not None}}
 
 
-def echo_json(value: Any) -> None:
-    """One JSON document on stdout, with everything beyond ASCII escaped where the terminal might obey it."""
+def sample_options(*left_out: str) -> Callable[[F], F]:
+    """One option per field of SampleConfig, but for those left out; what was typed arrives under the field's name."""
+    from tui_gpt.core.config_loading import field_docs
+
+    metavars = {"integer": "INTEGER", "number": "NUMBER", "list of text": "TEXT"}
+
+    def decorate(function: F) -> F:
+        for doc in reversed(field_docs(SampleConfig)):
+            name = doc.path.removeprefix("sample.")
+            if name in left_out:
+                continue
+            several = doc.type == "list of text"
+            hint = "May be repeated." if several else "" if doc.default is None else f"[default: {doc.default}]"
+            function = click.option(
+                f"--{name.replace('_', '-')}",
+                name,
+                multiple=several,
+                metavar=metavars[doc.type],
+                help=f"{doc.description} {hint}".rstrip(),
+            )(function)
+        return function
+
+    return decorate
+
+
+def sample_settings(base: SampleConfig, typed: Mapping[str, Any]) -> SampleConfig:
+    """`base` with what was typed for some fields, checked. Raises ConfigError."""
+    from tui_gpt.core.config_loading import convert, field_docs, parse_value
+
+    tree = to_dict(base)
+    for doc in field_docs(SampleConfig):
+        name = doc.path.removeprefix("sample.")
+        value = typed.get(name)
+        if isinstance(value, str):
+            tree[name] = parse_value(doc, value)
+        elif value:
+            tree[name] = list(value)
+    return convert(tree, SampleConfig, "sample")
+
+
+def confirm(question: str) -> None:
+    """Ask on stderr. Raises TuiGptError unless the answer is yes, also where nobody can answer."""
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)
+        raise TuiGptError("nothing was done, because nobody is there to confirm it; give --yes") from None
+    if not agreed:
+        raise TuiGptError("nothing was done, as you wished")
+
+
+def echo_json(value: Any, *, lines: bool = False) -> None:
+    """One JSON document on stdout, on one line with `lines`; everything beyond ASCII escaped, NaN and infinity null."""
     import msgspec
 
     try:
-        click.echo(json.dumps(msgspec.to_builtins(value, enc_hook=str), indent=2))
+        plain = _finite(msgspec.to_builtins(value, enc_hook=str))
+        click.echo(json.dumps(plain, indent=None if lines else 2, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise ConfigError("--json", f"cannot be shown as JSON: {error}") from None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value

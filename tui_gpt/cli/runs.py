@@ -6,22 +6,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui_gpt.cli.options import echo_json, json_option
+from tui_gpt.cli.completion import run_names
+from tui_gpt.cli.options import confirm, echo_json, help_without_command, json_option, yes_option
+from tui_gpt.cli.tables import echo_table
 from tui_gpt.core.errors import RunError, TuiGptError
 
 if TYPE_CHECKING:
     from tui_gpt.core.runs.commands import CommandKind
-    from tui_gpt.core.runs.store import DamagedRun, Run
+    from tui_gpt.core.runs.store import DamagedRun
 
 _ACK_SECONDS = 60.0
 
 
-@click.group("runs")
-def command() -> None:
+@click.group("runs", invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
     """List, follow and steer training runs.
 
     A command reaches the trainer between two steps, and this program waits until it has answered.
+
+    \b
+    Examples:
+      tui-gpt runs list
+      tui-gpt runs follow bard
+      tui-gpt runs save bard --as bard-early
+      tui-gpt runs show bard --json
     """
+    help_without_command(context)
 
 
 @command.command("list")
@@ -57,18 +68,8 @@ def _damaged(run: DamagedRun) -> dict[str, str]:
     return {"name": run.name, "state": "damaged", "problem": run.problem}
 
 
-def echo_table(rows: list[tuple[str, ...]]) -> None:
-    """Columns as wide as they need to be, foreign text made safe."""
-    from tui_gpt.core.safe_text import safe_text
-
-    safe = [[safe_text(cell, newlines=False) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in safe) for column in range(len(safe[0]))]
-    for row in safe:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
 @command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=run_names)
 @json_option
 def show(name: str, as_json: bool) -> None:
     """What a run is, where it stands, and what it holds."""
@@ -100,9 +101,8 @@ def show(name: str, as_json: bool) -> None:
     for warning in status.warnings if status else ():
         click.echo(f"warning       {safe_text(warning, newlines=False)}")
     model, data = record.config.model, record.data
-    click.echo(
-        f"corpus        {safe_text(data.source, newlines=False)}, {data.n_train_tokens:,} + {data.n_validation_tokens:,} tokens"
-    )
+    tokens = f"{data.n_train_tokens:,} + {data.n_validation_tokens:,} tokens"
+    click.echo(f"corpus        {safe_text(data.source, newlines=False)}, {tokens}")
     click.echo(f"tokenizer     {data.tokenizer}, {data.vocab_size} tokens")
     click.echo(f"model         {model.family}, {model.n_layer} layers x {model.n_embd}, context {model.n_positions}")
     if execution:
@@ -116,7 +116,7 @@ def show(name: str, as_json: bool) -> None:
 
 
 @command.command("follow")
-@click.argument("name")
+@click.argument("name", shell_complete=run_names)
 @click.option("--no-samples", is_flag=True, help="Leave out the sample texts.")
 @json_option
 def follow_run(name: str, no_samples: bool, as_json: bool) -> None:
@@ -159,14 +159,14 @@ def _steer(run_name: str, kind: CommandKind, **arguments: Any) -> None:
 
 
 @command.command("pause")
-@click.argument("name")
+@click.argument("name", shell_complete=run_names)
 def pause(name: str) -> None:
     """Hold a run; its model stays in memory."""
     _steer(name, "pause")
 
 
 @command.command("step")
-@click.argument("name")
+@click.argument("name", shell_complete=run_names)
 @click.option("--count", type=click.IntRange(1), default=1, help="How many steps.")
 def step(name: str, count: int) -> None:
     """Let a paused run make single steps."""
@@ -174,14 +174,14 @@ def step(name: str, count: int) -> None:
 
 
 @command.command("stop")
-@click.argument("name")
+@click.argument("name", shell_complete=run_names)
 def stop(name: str) -> None:
     """End a run with a checkpoint; it can be resumed."""
     _steer(name, "stop")
 
 
 @command.command("save")
-@click.argument("name")
+@click.argument("name", shell_complete=run_names)
 @click.option("--as", "model", help="Put the model into the library under this name; without it a checkpoint is kept.")
 def save(name: str, model: str | None) -> None:
     """Keep a run's weights as they are now."""
@@ -202,7 +202,7 @@ def save(name: str, model: str | None) -> None:
 
 
 @command.command("set-lr")
-@click.argument("name")
+@click.argument("name", shell_complete=run_names)
 @click.option("--factor", type=float, help="Multiply the peak learning rate.")
 @click.option("--value", type=float, help="Set AdamW's peak learning rate; Muon's changes in the same proportion.")
 def set_learning_rate(name: str, factor: float | None, value: float | None) -> None:
@@ -213,7 +213,7 @@ def set_learning_rate(name: str, factor: float | None, value: float | None) -> N
 
 
 @command.command("resume")
-@click.argument("name")
+@click.argument("name", shell_complete=run_names)
 @click.option("--detach", is_flag=True, help="Return when the trainer trains.")
 @json_option
 def resume(name: str, detach: bool, as_json: bool) -> int:
@@ -230,30 +230,32 @@ def resume(name: str, detach: bool, as_json: bool) -> int:
     if run.effective_state() == "finished":
         raise RunError(f"run {name} is finished; its model is in the library, and a longer run needs a new name")
     execution = run.execution()
+    reader = run.reader()
+    reader.poll()  # what was before is known
     process = launch_trainer(run.folder, nproc=execution.world_size if execution else 1)
     if detach:
         wait_until_started(run.folder, process, _ACK_SECONDS)
         click.echo(f"{name} trains by itself; `tui-gpt runs follow {name}` shows how it goes", err=True)
         return 0
-    return watch(run, process, Narrator(), as_json=as_json)
+    return watch(run, process, Narrator(), reader, as_json=as_json)
 
 
 @command.command("delete")
-@click.argument("name")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.argument("name", shell_complete=run_names)
+@yes_option
 def delete(name: str, yes: bool) -> None:
     """Delete a run with its checkpoints; models in the library stay."""
     from tui_gpt.core.runs.store import RunStore
 
     store = RunStore()
     if not yes:
-        click.confirm(f"delete run {name} and its checkpoints for good?", abort=True, err=True)
+        confirm(f"delete run {name} and its checkpoints for good?")
     freed = store.delete(name)
     click.echo(f"{name} is deleted; {freed / 1e6:.1f} MB are free again", err=True)
 
 
 @command.command("rename")
-@click.argument("name")
+@click.argument("name", shell_complete=run_names)
 @click.argument("new_name")
 def rename(name: str, new_name: str) -> None:
     """Give a run that is not training another name."""
@@ -263,7 +265,7 @@ def rename(name: str, new_name: str) -> None:
 
 
 @command.command("log")
-@click.argument("name")
+@click.argument("name", shell_complete=run_names)
 def log(name: str) -> None:
     """Print the newest log of a run."""
     from tui_gpt.core.runs.store import RunStore
@@ -281,14 +283,11 @@ def log(name: str) -> None:
 
 
 @command.command("metrics")
-@click.argument("name")
+@click.argument("name", shell_complete=run_names)
 def metrics(name: str) -> None:
     """Print every metric record as JSON lines, resumed segments joined."""
-    import msgspec
-
     from tui_gpt.core.runs.metrics import read_all
     from tui_gpt.core.runs.store import RunStore
 
-    run: Run = RunStore().open(name)
-    for record in read_all(run.folder):
-        click.echo(msgspec.json.encode(record).decode())
+    for record in read_all(RunStore().open(name).folder):
+        echo_json(record, lines=True)

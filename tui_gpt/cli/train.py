@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tui_gpt.cli.completion import corpus_names
 from tui_gpt.cli.options import config_options, configured, echo_json, layers_of, overlay
 from tui_gpt.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from tui_gpt.cli.following import Narrator
     from tui_gpt.core.runs.launch import TrainerProcess
+    from tui_gpt.core.runs.metrics import MetricsReader
     from tui_gpt.core.runs.store import Run
 
 _START_SECONDS = 120.0
@@ -24,7 +26,7 @@ _START_SECONDS = 120.0
     "train",
     epilog="Ctrl-C saves a checkpoint and ends the run (130); `tui-gpt runs resume NAME` goes on from there.",
 )
-@click.argument("corpus", required=False)
+@click.argument("corpus", required=False, shell_complete=corpus_names)
 @click.option("--name", help="Name of the run, and of its model when it is done.")
 @click.option("--minutes", type=float, help="Train for so many minutes.")
 @click.option("--steps", type=int, help="Train for so many optimizer steps.")
@@ -91,7 +93,9 @@ def command(
     return watch(run, process, narrator, as_json=as_json)
 
 
-def watch(run: Run, process: TrainerProcess, narrator: Narrator, *, as_json: bool) -> int:
+def watch(
+    run: Run, process: TrainerProcess, narrator: Narrator, reader: MetricsReader | None = None, *, as_json: bool
+) -> int:
     """Follow a trainer of our own to its end; SIGINT and SIGTERM are passed on to it. Returns the exit code."""
     from tui_gpt.cli.following import follow
     from tui_gpt.core.errors import RunError
@@ -109,7 +113,7 @@ def watch(run: Run, process: TrainerProcess, narrator: Narrator, *, as_json: boo
 
     before = {signum: signal.signal(signum, pass_on) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
-        summary = follow(run, narrator, ended=lambda: process.poll() is not None)
+        summary = follow(run, narrator, reader, ended=lambda: process.poll() is not None)
         code = process.wait()
     finally:
         for signum, handler in before.items():
@@ -131,8 +135,8 @@ def watch(run: Run, process: TrainerProcess, narrator: Narrator, *, as_json: boo
         return 0
     log = next(iter(reversed(run.log_files())), run.folder)
     raise RunError(
-        f"the trainer of {run.name} ended unexpectedly (exit code {code}); `tui-gpt runs resume {run.name}` goes on from "
-        f"its last checkpoint, and {log} has its last words"
+        f"the trainer of {run.name} ended unexpectedly (exit code {code}); `tui-gpt runs resume {run.name}` goes on "
+        f"from its last checkpoint, and {log} has its last words"
     )
 
 

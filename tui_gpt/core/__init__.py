@@ -1,1 +1,1 @@
-"""What every side agrees on: configuration, places, runs and models. Neither torch nor Textual is reachable from here."""
+"""What every side agrees on: configuration, places, runs and models. Neither torch nor Textual is in reach."""

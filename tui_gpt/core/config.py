@@ -51,7 +51,8 @@ class ModelConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     n_inner: Annotated[
         Annotated[int, Meta(ge=1, le=1_048_576)] | None,
         Meta(
-            description="Width inside the MLP. Left out: 4 n_embd for gpt2; 8/3 n_embd, up to a multiple of 32, for qwen3."
+            description="Width inside the MLP. Left out: 4 n_embd for gpt2; 8/3 n_embd, up to a multiple of 32, "
+            "for qwen3."
         ),
     ] = None
     layer_norm_epsilon: Annotated[
@@ -198,7 +199,8 @@ class TrainConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     zero_init_projections: Annotated[
         bool,
         Meta(
-            description="Start every block's output projections (and an untied head) at zero, so that blocks begin as identities."
+            description="Start every block's output projections (and an untied head) at zero, so that blocks begin "
+            "as identities."
         ),
     ] = False
     weight_average: Annotated[
@@ -259,13 +261,15 @@ class TrainConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     precision: Annotated[
         Literal["auto", "float32", "bf16"],
         Meta(
-            description="Arithmetic: float32, bf16 (weights kept in float32 beside it), or auto: bf16 where the device is fast at it."
+            description="Arithmetic: float32, bf16 (weights kept in float32 beside it), or auto: bf16 where the "
+            "device is fast at it."
         ),
     ] = "auto"
     compile: Annotated[
         Literal["auto", "on", "off"],
         Meta(
-            description="torch.compile: on, off, or auto: where it works and the run is long enough to earn back the wait."
+            description="torch.compile: on, off, or auto: where it works and the run is long enough to earn back "
+            "the wait."
         ),
     ] = "auto"
     threads: Annotated[

@@ -1,8 +1,9 @@
-"""From presets, TOML files and `--set` to a checked RunConfig: one sentence with the field's path for whatever is wrong."""
+"""From presets, TOML files and `--set` to a checked RunConfig: one sentence with the field's path for what is wrong."""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import re
 import tomllib
@@ -47,12 +48,21 @@ _TYPE_NAMES = {int: "integer", float: "number", str: "text", bool: "yes/no"}
 
 def field_docs(section: type[Section] | None = None) -> list[FieldDoc]:
     """Every field of one section, or of all of them, in the order of definition."""
-    wanted = {name: cls for name, cls in SECTIONS.items() if section in (None, cls)}
-    return [_field_doc(name, cls, field) for name, cls in wanted.items() for field in msgspec.structs.fields(cls)]
+    return [doc for doc in _all_field_docs() if section in (None, SECTIONS[doc.path.partition(".")[0]])]
 
 
-def _field_doc(section: str, cls: type[Section], field: msgspec.structs.FieldInfo) -> FieldDoc:
-    hint = get_type_hints(cls, include_extras=True)[field.name]
+@functools.cache
+def _all_field_docs() -> tuple[FieldDoc, ...]:
+    return tuple(
+        _field_doc(name, cls, field, hint)
+        for name, cls in SECTIONS.items()
+        for field, hint in zip(
+            msgspec.structs.fields(cls), get_type_hints(cls, include_extras=True).values(), strict=True
+        )
+    )
+
+
+def _field_doc(section: str, cls: type[Section], field: msgspec.structs.FieldInfo, hint: Any) -> FieldDoc:
     metas: list[msgspec.Meta] = []
     optional = False
     while True:
@@ -184,11 +194,16 @@ def _as_config_error(text: str, tree: Any, cls: type[msgspec.Struct], prefix: st
     if enum:
         docs = {d.path: d for d in field_docs()}
         known = docs[path].choices if path in docs else ()
-        return ConfigError(path, f"{value!r} is not one of {', '.join(known)}" if known else message)
+        return ConfigError(path, f"{_shown(value)} is not one of {', '.join(known)}" if known else message)
     message = message.replace("Expected", "expected", 1).replace(", got ", " but got ")
     message = re.sub(r"(a whole number|a number) (>=|>|<=|<) ([-+.\de]+)", _bound, message)
     shown = f", not {value!r}" if value is not _MISSING and " but got " not in message else ""
     return ConfigError(path or "configuration", message + (shown if len(shown) < 80 else ""))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _bound(match: re.Match[str]) -> str:
@@ -202,6 +217,8 @@ def read_toml(path: Path) -> Tree:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), f"is not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(str(path), "is not valid TOML: it is nested too deeply") from None
     except UnicodeDecodeError:
         raise ConfigError(str(path), "is not UTF-8 text, as TOML files are") from None
     except OSError as error:
@@ -250,9 +267,9 @@ def parse_value(doc: FieldDoc, raw: str) -> Any:
                 return list(parsed)
             case _:
                 return raw
-    except (ValueError, KeyError, OverflowError, tomllib.TOMLDecodeError):
+    except (ValueError, KeyError, OverflowError, RecursionError):
         kinds = {"integer": "a whole number", "number": "a number", "yes/no": "true or false", "list of text": "a list"}
-        raise ConfigError(doc.path, f"expected {kinds[doc.type]}, not {raw!r}") from None
+        raise ConfigError(doc.path, f"expected {kinds[doc.type]}, not {_shown(raw)}") from None
 
 
 def _whole(number: float) -> int:
@@ -289,13 +306,13 @@ def _toml_value(value: Any) -> str:
 
 
 def with_vocabulary(config: RunConfig, tokenizer_vocab_size: int) -> RunConfig:
-    """The configuration with the vocabulary that the tokenizer really has. Raises ConfigError when another was asked for."""
+    """The configuration with the vocabulary that the tokenizer has. Raises ConfigError when another was asked for."""
     asked = config.model.vocab_size
     if asked is not None and asked != tokenizer_vocab_size:
         raise ConfigError(
             "model.vocab_size",
-            f"is {asked}, but the tokenizer made for this corpus has {tokenizer_vocab_size} tokens; leave the field out "
-            "to take the tokenizer's",
+            f"is {asked}, but the tokenizer made for this corpus has {tokenizer_vocab_size} tokens; leave the field "
+            "out to take the tokenizer's",
         )
     model: ModelConfig = msgspec.structs.replace(config.model, vocab_size=tokenizer_vocab_size)
     return msgspec.structs.replace(config, model=model)

@@ -1,4 +1,4 @@
-"""Which names runs and models may have: one plain folder name on every system, nothing that leads out of its library."""
+"""Which names runs and models may have: one plain folder name on every system, and nothing outside the library."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Named starting points: each a configuration tree, with the reason for its numbers.
 
-Learning rates and batches of the GPT-2 sizes follow Brown et al. (2020), table 2.1, for models of the same size; those of
-Muon follow `quick`, which was tuned here (docs/experiments.md), carried over to other widths.
+Learning rates of the GPT-2 sizes follow Brown et al. (2020), table 2.1, for models of the same size; those of Muon
+follow `quick`, which was tuned here (docs/experiments.md), carried over to other widths.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def preset_config(name: str) -> RunConfig:
 
 
 def _muon(width: int) -> dict[str, Any]:
-    """Muon as tuned at width 192: AdamW's rate falls with the root of the width, Muon's weight decay with its square."""
+    """Muon as tuned at width 192: AdamW's rate falls with the root of the width, Muon's decay with its square."""
     return {
         "optimizer": "muon",
         "muon_learning_rate": 0.02,
@@ -55,8 +55,8 @@ def _muon(width: int) -> dict[str, Any]:
 _QUICK = Preset(
     name="quick",
     title="Three minutes on a laptop",
-    reason="A narrow modern network on short windows takes some 600 steps in three minutes on two cores; Muon, blocks that "
-    "begin as identities and a long warm-down make the most of so few.",
+    reason="A narrow modern network on short windows takes some 600 steps in three minutes on two cores; Muon, blocks "
+    "that begin as identities and a long warm-down make the most of so few.",
     suits="any computer",
     tree={
         "model": {
@@ -74,8 +74,8 @@ _QUICK = Preset(
 _TINY = Preset(
     name="tiny",
     title="Seconds, to see that it works",
-    reason="Two layers of width 64 over single characters are the least that still learns to spell words; 200 steps take "
-    "seconds on one core.",
+    reason="Two layers of width 64 over single characters are the least that still learns to spell words; 200 steps "
+    "take seconds on one core.",
     suits="any computer",
     tree={
         "model": {"n_layer": 2, "n_embd": 64, "n_head": 2, "n_positions": 64},
@@ -94,8 +94,8 @@ _TINY = Preset(
 _NANOGPT_CPU = Preset(
     name="nanogpt-shakespeare-cpu",
     title="nanoGPT's Shakespeare, CPU version",
-    reason="nanoGPT's own settings for a laptop without a GPU: 4 layers of width 128, 64 characters of context, batches of "
-    "12, 2000 steps, no dropout because so small a network does not overfit in that time.",
+    reason="nanoGPT's own settings for a laptop without a GPU: 4 layers of width 128, 64 characters of context, "
+    "batches of 12, 2000 steps, no dropout because so small a network does not overfit in that time.",
     suits="any computer",
     tree={
         "model": {"n_layer": 4, "n_embd": 128, "n_head": 4, "n_positions": 64},
@@ -114,8 +114,8 @@ _NANOGPT_CPU = Preset(
 _NANOGPT = Preset(
     name="nanogpt-shakespeare",
     title="nanoGPT's Shakespeare",
-    reason="nanoGPT's own settings for one GPU: 10.65 million weights on a million characters overfit early, hence dropout "
-    "0.2 and a beta2 of 0.99 for the few tokens per step.",
+    reason="nanoGPT's own settings for one GPU: 10.65 million weights on a million characters overfit early, hence "
+    "dropout 0.2 and a beta2 of 0.99 for the few tokens per step.",
     suits="a GPU",
     tree={
         "model": {"n_layer": 6, "n_embd": 384, "n_head": 6, "n_positions": 256, "dropout": 0.2},
@@ -135,8 +135,8 @@ _NANOGPT = Preset(
 _TINYSTORIES = Preset(
     name="tinystories",
     title="TinyStories, 4 layers of 256",
-    reason="Eldan and Li (2023) found that a few layers of a few hundred suffice for stories in simple English; 512 tokens "
-    "hold a whole story, and GPT-2's tokenizer is the one they used.",
+    reason="Eldan and Li (2023) found that a few layers of a few hundred suffice for stories in simple English; 512 "
+    "tokens hold a whole story, in GPT-2's tokens as theirs were.",
     suits="a laptop",
     tree={
         "model": {"n_layer": 4, "n_embd": 256, "n_head": 4, "n_positions": 512},
@@ -154,8 +154,8 @@ _TINYSTORIES = Preset(
 _SEEDS = Preset(
     name="seeds-8x768",
     title="8 layers of 768",
-    reason="GPT-2 small's width and 12 heads on two thirds of its layers and half of its context: what one GPU trains on "
-    "a corpus of some hundred megabytes within hours.",
+    reason="GPT-2 small's width and 12 heads on two thirds of its layers and half of its context: what one GPU trains "
+    "on a corpus of some hundred megabytes within hours.",
     suits="a GPU",
     tree={
         "model": {"n_layer": 8, "n_embd": 768, "n_head": 12, "n_positions": 512},
@@ -173,13 +173,13 @@ _SEEDS = Preset(
 
 
 def _published(name: str, title: str, learning_rate: float, parts: int, suits: Suits) -> Preset:
-    """A published GPT-2 size, to be trained as GPT-3's model of that size was: about half a million tokens per step."""
+    """A published GPT-2 size, to be trained with GPT-3's learning rate for that size."""
     size = PUBLISHED[name]
     return Preset(
         name=name,
         title=title,
-        reason=f"The published size, field by field; learning rate {learning_rate:g} and half a million tokens per step as "
-        f"GPT-3's model of that size, in {parts} parts so that a step fits into a GPU's memory.",
+        reason=f"The published size, field by field; learning rate {learning_rate:g} as GPT-3's model of that size "
+        f"had, half a million tokens per step, in {parts} parts so that a step fits into a GPU's memory.",
         suits=suits,
         tree={
             "model": {
@@ -211,8 +211,8 @@ def _published(name: str, title: str, learning_rate: float, parts: int, suits: S
 _QWEN3_10M = Preset(
     name="qwen3-10m",
     title="10 million, modern",
-    reason="The width, depth and context of nanoGPT's Shakespeare model with rotary positions, SwiGLU and Muon: the same "
-    "size for a fair comparison.",
+    reason="The width, depth and context of nanoGPT's Shakespeare model with rotary positions, SwiGLU and Muon: the "
+    "same size for a fair comparison.",
     suits="a laptop",
     tree={
         "model": {
@@ -230,8 +230,8 @@ _QWEN3_10M = Preset(
 _QWEN3_120M = Preset(
     name="qwen3-120m",
     title="120 million, modern",
-    reason="GPT-2 small's layers, width and heads in the qwen3 family: the same weights to spend, and a head tied to the "
-    "embedding because GPT-2's vocabulary takes a third of them.",
+    reason="GPT-2 small's layers, width and heads in the qwen3 family: the same weights to spend, and a head tied to "
+    "the embedding because GPT-2's vocabulary takes a third of them.",
     suits="a GPU",
     tree={
         "model": {"family": "qwen3", "n_layer": 12, "n_embd": 768, "n_head": 12, "n_positions": 1024},
@@ -250,8 +250,8 @@ _QWEN3_120M = Preset(
 _QWEN3_350M = Preset(
     name="qwen3-350m",
     title="350 million, modern",
-    reason="GPT-2 medium's layers, width and heads in the qwen3 family; 4 heads for keys and values, so that the KV cache "
-    "of a long talk is a quarter.",
+    reason="GPT-2 medium's layers, width and heads in the qwen3 family; 4 heads for keys and values, so that the KV "
+    "cache of a long talk is a quarter.",
     suits="several GPUs",
     tree={
         "model": {

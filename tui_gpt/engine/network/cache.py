@@ -1,4 +1,4 @@
-"""The KV cache: keys and values of the tokens already read, so that each new token costs one row instead of a square."""
+"""The KV cache: keys and values of the tokens already read, so that a new token costs one row instead of a square."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""The parts of a block: norms, rotary positions, attention, MLP. Shapes: B batch, T new tokens, S tokens in view, C width,
-H heads, K key-value heads, D numbers per head."""
+"""The parts of a block: norms, rotary positions, attention, MLP.
+
+Shapes: B batch, T new tokens, S tokens in view, C width, H heads, K key-value heads, D numbers per head.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +27,7 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., C) to (..., C)."""
         return F.rms_norm(x, (x.size(-1),), self.weight, self.epsilon)
 
 
@@ -36,7 +39,7 @@ def norm(config: ModelConfig) -> nn.Module:
 
 
 def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (n_positions, D) of rotary positions (Su et al., 2021), halves concatenated as Qwen lays them out."""
+    """Cosines and sines (n_positions, D) of rotary positions (Su et al., 2021), halves concatenated as in Qwen."""
     half = torch.arange(0, config.head_size, 2, dtype=torch.int64).float() / config.head_size
     frequencies = 1.0 / (config.rope_theta**half)
     angles = torch.outer(torch.arange(config.n_positions).float(), frequencies)

@@ -42,8 +42,8 @@ def permute(indices: npt.NDArray[np.int64], size: int, key: int) -> npt.NDArray[
 class Batches:
     """Windows of `n_positions` tokens and the token after each, drawn from a flat array of tokens.
 
-    `tokens` holds at least n_positions + 1 of them. In every epoch the windows start at another offset, so that the model
-    does not always see the same borders.
+    `tokens` holds at least n_positions + 1 of them. In every epoch the windows start at another offset, so that the
+    model does not always see the same borders.
     """
 
     def __init__(self, tokens: npt.NDArray[np.integer], n_positions: int, batch_size: int, seed: int) -> None:

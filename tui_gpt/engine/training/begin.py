@@ -1,4 +1,4 @@
-"""From a configuration to a run on disk, ready for its trainer: nothing is allocated and nothing is written before all fits."""
+"""From a configuration to a run on disk, ready for its trainer: nothing is allocated or written before all fits."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import torch
@@ -53,7 +54,7 @@ def device_name(device: str) -> str:
 
 def _cpu_name() -> str:
     try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
             return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "CPU")
     except OSError:
         return platform.processor() or "CPU"
@@ -73,8 +74,7 @@ def available_memory(device: str) -> int:
     limit = int(psutil.virtual_memory().available)
     for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
-            with open(name, encoding="ascii") as handle:
-                text = handle.read().strip()
+            text = Path(name).read_text(encoding="ascii").strip()
         except OSError:
             continue
         if text.isdigit():

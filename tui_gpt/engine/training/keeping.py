@@ -38,8 +38,14 @@ class Keeper:
         return loss / math.log(2) * validation.n_tokens / max(1, validation.n_bytes)
 
     def write_checkpoint(self, folder: Path, counters: Counters) -> None:
-        """Fill `folder` with the model and with all that resuming needs."""
-        self._write_model(folder, self._learner.model_state())
+        """Fill `folder` with the model and with all that resuming needs. Raises RunError when weights overflowed."""
+        weights = self._learner.model_state()
+        if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+            raise RunError(
+                f"the weights of step {counters.step} are not finite, so no checkpoint was made of them; the ones "
+                "before stay, resume from there with a lower learning rate"
+            )
+        self._write_model(folder, weights)
         write_state(folder, self._learner.state_tensors(), counters)
 
     def _write_model(self, folder: Path, weights: dict[str, Tensor]) -> None:

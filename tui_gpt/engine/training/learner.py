@@ -1,4 +1,4 @@
-"""What learns: network, optimizer and batches, and the one function that makes a step. No files, no clock, no screen."""
+"""What learns: network, optimizer and batches, and the function that makes a step. No files, no clock, no screen."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class Learner:
         torch._foreach_lerp_(self.average, self.optimizer.masters, 1.0 - decay)
 
     def model_state(self) -> dict[str, Tensor]:
-        """Parameter name to float32 weights of the model that is evaluated and saved: the average where there is one."""
+        """Parameter name to float32 weights of the model that is evaluated and saved: the average if there is one."""
         masters = self.optimizer.master_state()
         if self.average is None:
             return masters

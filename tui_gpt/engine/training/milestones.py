@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui_gpt.core.config import TrainConfig
 
 _FIRST_STEP = 10
-"""So that a first sample is there within seconds, however long the run."""
+"""Evaluated in any case, so that a first sample is there within seconds, however long the run; nothing before it is."""
 _EARLY = (0.01, 0.02, 0.05)
 
 
@@ -27,4 +27,4 @@ class EvaluationPlan:
         behind = sum(1 for mark in self._marks if progress >= mark)
         new = behind > self.passed
         self.passed = max(self.passed, behind)
-        return new or step == _FIRST_STEP
+        return step == _FIRST_STEP or (new and step > _FIRST_STEP)

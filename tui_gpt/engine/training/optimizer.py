@@ -113,13 +113,16 @@ class Optimizer:
 
     @torch.no_grad()
     def load(self, masters: dict[str, Tensor], state: dict[str, Tensor]) -> None:
-        """Take over saved weights and state. Raises KeyError naming what is missing."""
+        """Take over saved weights and state. Raises KeyError naming what is missing.
+
+        AdamW has no state before its first step, so that none at all is no fault.
+        """
         for name, master in self.master_state().items():
             master.copy_(masters[name])
         self.publish()
-        for name, leaf in self._adam_leaves.items():
-            keys = ("step", "exp_avg", "exp_avg_sq")
-            if f"adamw.step.{name}" in state:
+        keys = ("step", "exp_avg", "exp_avg_sq")
+        if any(name.startswith("adamw.") for name in state):
+            for name, leaf in self._adam_leaves.items():
                 self.adamw.state[leaf] = {key: _like(state[f"adamw.{key}.{name}"], leaf, key) for key in keys}
         for name, buffer in zip(self._muon_names, self.muon.momentum, strict=True):
             buffer.copy_(state[f"muon.momentum.{name}"])

@@ -8,7 +8,7 @@ from tui_gpt.core.config import TrainConfig
 
 
 def learning_rate_factor(train: TrainConfig, step: int, progress: float) -> float:
-    """What to multiply the peak learning rates with at `step` (0 is the first), the run being done to `progress` (0 to 1)."""
+    """What to multiply the peak learning rates with at `step` (0 is the first) of a run done to `progress` (0 to 1)."""
     warm = min(1.0, (step + 1) / train.warmup_steps) if train.warmup_steps else 1.0
     progress = min(max(progress, 0.0), 1.0)
     floor = train.min_lr_fraction

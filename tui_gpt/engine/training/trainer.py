@@ -1,4 +1,4 @@
-"""The training loop: step, report, evaluate, obey, save. Everything that a person asks for happens between two steps."""
+"""The training loop: step, report, evaluate, obey, save. What a person asks for happens between two steps."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ from tui_gpt.engine.training.state import Counters
 
 Ending = Literal["finished", "stopped", "failed", "interrupted"]
 _PAUSED_POLL_SECONDS = 0.05
+_GO_ON, _END, _HOLD = 0.0, 1.0, 2.0
+"""What the first rank tells the others before each step."""
+_EVALUATION_SHARE = 10
 
 
 @dataclass
@@ -46,7 +49,7 @@ class Outcome:
     message: str = ""
 
 
-class _BrokenOff(Exception):
+class _BrokenOff(Exception):  # noqa: N818 - a message, not an error
     """The final evaluation was told to end."""
 
 
@@ -82,9 +85,12 @@ class Trainer:
         self._paused = False
         self._steps_while_paused = 0
         self._stop_asked = False
-        self._stopped_early = ""
         self._last_saved_at = time.monotonic()
         self._saved_step: int | None = counters.step or None
+        self._evaluated_at = time.monotonic()
+        self._evaluation_seconds = 0.0
+        # A trainer that ended while it closed an early-stopped run leaves it to the next one.
+        self._stopped_early = self._out_of_patience()
 
     # ---- the loop
 
@@ -124,9 +130,14 @@ class Trainer:
 
     def _agree(self) -> tuple[bool, float, float]:
         """(whether to end, progress, learning-rate scale): the first rank's, on every rank."""
-        end = self._ends() if self.ranks.leads else False
-        shared = self.ranks.agree([float(end), self.progress, self.counters.lr_scale], self.learner.execution.device)
-        return bool(shared[0]), shared[1], shared[2]
+        verdict, progress, scale = self._share(_END if self.ranks.leads and self._ends() else _GO_ON)
+        while verdict == _HOLD:
+            verdict, progress, scale = self._share(verdict)
+        return verdict == _END, progress, scale
+
+    def _share(self, verdict: float) -> tuple[float, float, float]:
+        shared = self.ranks.agree([verdict, self.progress, self.counters.lr_scale], self.learner.execution.device)
+        return shared[0], shared[1], shared[2]
 
     @property
     def progress(self) -> float:
@@ -156,14 +167,26 @@ class Trainer:
                 f"torch.compile failed, and training goes on without it ({self.learner.compile_failure})"
             )
             self.learner.compile_failure = ""
-        if self.progress < 1.0 and self.plan.due(self.counters.step, self.progress):
+        affordable = self.progress < 1.0 and self._evaluation_is_affordable()
+        if affordable and self.plan.due(self.counters.step, self.progress):
+            started = time.monotonic()
             self._evaluate()
+            self._evaluated_at = time.monotonic()
+            self._evaluation_seconds = self._evaluated_at - started
         step = self.counters.step
         if self.train.checkpoint_interval and step % self.train.checkpoint_interval == 0:
             self._checkpoint({"last", "kept"})
-        elif self.train.checkpoint_minutes:
-            if time.monotonic() - self._last_saved_at >= 60.0 * self.train.checkpoint_minutes:
-                self._checkpoint({"last"})
+        elif 0.0 < 60.0 * self.train.checkpoint_minutes <= time.monotonic() - self._last_saved_at:
+            self._checkpoint({"last"})
+
+    def _evaluation_is_affordable(self) -> bool:
+        """In a run against the clock, a due evaluation waits until the last one's cost is a tenth of the time since.
+
+        Other runs evaluate at the same steps on every machine, for their metrics are to be exact.
+        """
+        if self.total_steps is not None or self.train.eval_interval:
+            return True
+        return time.monotonic() - self._evaluated_at >= _EVALUATION_SHARE * self._evaluation_seconds
 
     # ---- telling
 
@@ -173,6 +196,13 @@ class Trainer:
             self.metrics.write(kind, self.counters.step, values)
         except TuiGptError as error:
             # A full disk costs points on a curve, not the training.
+            self.reporter.warn(str(error))
+
+    def _sync_metrics(self) -> None:
+        assert self.metrics is not None
+        try:
+            self.metrics.sync()
+        except TuiGptError as error:
             self.reporter.warn(str(error))
 
     def mark(self, event: str, **values: Value) -> None:
@@ -218,22 +248,29 @@ class Trainer:
         with self.learner.evaluation_network() as network:
             result = evaluate_tokens(network, self.corpus.validation.tokens, max_tokens=self.train.eval_tokens)
             sample = sample_text(network, self.corpus, self.config)
-        best = self.counters.best_val_loss is None or result.loss < self.counters.best_val_loss
+        # A loss that is not a number would be a best that none can beat.
+        best = math.isfinite(result.loss) and (
+            self.counters.best_val_loss is None or result.loss < self.counters.best_val_loss
+        )
         self.counters = msgspec.structs.replace(
             self.counters,
             best_val_loss=result.loss if best else self.counters.best_val_loss,
             best_step=self.counters.step if best else self.counters.best_step,
-            evaluations=self.plan.passed,
             evaluations_without_best=0 if best else self.counters.evaluations_without_best + 1,
         )
         self._report_evaluation(result.loss, result.n_tokens, best=best)
         if sample is not None:
             self._write("sample", text=sample.text, prompt=sample.prompt, seed=sample.seed)
-        patience = self.train.early_stopping_patience
-        if patience and self.counters.evaluations_without_best >= patience:
-            self._stopped_early = f"no better validation loss in {patience} evaluations"
+        self._stopped_early = self._out_of_patience()
         if best:
             self._checkpoint({"best", "last"})
+
+    def _out_of_patience(self) -> str:
+        """Why the run is to end before its time, or an empty string."""
+        patience = self.train.early_stopping_patience
+        if not patience or self.counters.evaluations_without_best < patience:
+            return ""
+        return f"no better validation loss in {patience} evaluations"
 
     def _report_evaluation(self, loss: float, n_tokens: int, *, best: bool, whole: bool = False) -> None:
         self.counters = msgspec.structs.replace(self.counters, val_loss=loss)
@@ -264,7 +301,9 @@ class Trainer:
         """Save the exact state; on failure say so, keep training, and try again at the next occasion."""
         self.reporter.update(activity="saving")
         step = self.counters.step
-        self.counters = msgspec.structs.replace(self.counters, elapsed_seconds=self.clock.elapsed)
+        self.counters = msgspec.structs.replace(
+            self.counters, elapsed_seconds=self.clock.elapsed, evaluations=self.plan.passed
+        )
         try:
             publish_checkpoint(
                 self.run.folder, step, lambda folder: self.keeper.write_checkpoint(folder, self.counters), tags=tags
@@ -292,10 +331,12 @@ class Trainer:
                 self._carry_out(command)
             if not self._paused or self._steps_while_paused or self._stop_asked or self.interruption.signum:
                 break
+            self.clock.stop()  # it ran again if single steps were made
             if self.reporter.status.state != "paused":
-                self.clock.stop()
                 self.reporter.update(state="paused")
             time.sleep(_PAUSED_POLL_SECONDS)
+            # So that the other ranks' waiting never runs into its time-out, however long the pause.
+            self._share(_HOLD)
         if self._steps_while_paused:
             self._steps_while_paused -= 1
         self.clock.start()
@@ -315,11 +356,20 @@ class Trainer:
         try:
             message = actions[command.kind](command)
         except TuiGptError as error:
-            self.queue.acknowledge(command, "refused", str(error), step=self.counters.step)
+            self._acknowledge(command, "refused", str(error))
         else:
-            self.queue.acknowledge(command, "done", message, step=self.counters.step)
+            self._acknowledge(command, "done", message)
+
+    def _acknowledge(self, command: Command, outcome: Literal["done", "refused"], message: str) -> None:
+        assert self.queue is not None
+        try:
+            self.queue.acknowledge(command, outcome, message, step=self.counters.step)
+        except TuiGptError as error:
+            # A full disk costs an answer, not the training.
+            self.reporter.warn(str(error))
 
     def _pause(self, _: Command) -> str:
+        self._steps_while_paused = 0
         if self._paused:
             return f"was paused already, at step {self.counters.step}"
         self._paused = True
@@ -332,6 +382,7 @@ class Trainer:
         if not self._paused:
             return "was running already"
         self._paused = False
+        self._steps_while_paused = 0
         self.mark("resumed")
         return f"goes on from step {self.counters.step}"
 
@@ -378,8 +429,10 @@ class Trainer:
         self.counters = msgspec.structs.replace(self.counters, lr_scale=scale)
         peak = self.train.learning_rate * scale
         self.mark(f"peak learning rate set to {peak:g}", lr_scale=scale)
-        # What a person did must not be lost with a kill: no earlier checkpoint knows of it.
-        if self.counters.step:
+        # What a person did must not be lost with a kill, and no earlier checkpoint knows of it. One of this very step
+        # is not written anew: the mark, which a resumed trainer reads, completes it.
+        self._sync_metrics()
+        if self._saved_step != self.counters.step:
             self._checkpoint({"last"})
         return f"peak learning rate is {peak:g} from step {self.counters.step} on"
 
@@ -400,8 +453,7 @@ class Trainer:
         published = self._publish_best()
         why = self._stopped_early or "trained to the end"
         self._write("end", reason=why, model=published, elapsed=round(self.clock.elapsed, 3))
-        if self.metrics is not None:
-            self.metrics.sync()
+        self._sync_metrics()
         return Outcome("finished", why)
 
     def _leave(self) -> Outcome:
@@ -444,7 +496,7 @@ class Trainer:
             if command.kind == "stop":
                 self._carry_out(command)
             else:
-                self.queue.acknowledge(command, "refused", "the run is at its end, and evaluates", step=None)
+                self._acknowledge(command, "refused", "the run is at its end, and evaluates")
         if self._stop_asked or self.interruption.signum:
             raise _BrokenOff
 
@@ -460,15 +512,19 @@ class Trainer:
         return entry.name
 
     def _fail(self, step: int, loss: float, grad_norm: float) -> Outcome:
-        """A number that is not finite: the step was not applied, so the weights are those of the step before."""
+        """A number that is not finite: the step was not applied.
+
+        Nothing is saved: the same weights would meet the same batch and fail again, while the checkpoint before them is
+        early enough for a lower learning rate to help.
+        """
         what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient norm is {grad_norm}"
+        saved = "the beginning" if self._saved_step is None else f"the checkpoint of step {self._saved_step}"
         message = (
-            f"at step {step + 1} {what}, so the step was not applied; resume with a lower learning rate "
-            f"(now {self.train.learning_rate * self.counters.lr_scale:g}), or in float32 if it is bf16"
+            f"at step {step + 1} {what}, so the step was not applied; resume from {saved} and lower the learning rate "
+            f"(now {self.train.learning_rate * self.counters.lr_scale:g}) before that step, or begin a new run with a "
+            "lower one"
         )
         if self.ranks.leads:
             self.mark(message)
-            if step and self._saved_step != step:
-                self._checkpoint({"last"})
             self._write("end", reason=message)
         return Outcome("failed", message)

@@ -10,6 +10,7 @@ import argparse
 import os
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -18,11 +19,15 @@ import msgspec
 import torch
 
 from tui_gpt.core import locations
-from tui_gpt.core.errors import RunError, TuiGptError
+from tui_gpt.core.config import RunConfig
+from tui_gpt.core.config import TrainConfig
+from tui_gpt.core.errors import ConfigError, RunError, TuiGptError
 from tui_gpt.core.runs.checkpoints import clean_leftovers
+from tui_gpt.core.runs.metrics import read_all
 from tui_gpt.core.runs.ownership import TrainerLock
 from tui_gpt.core.runs.records import EXECUTION_FILE, ExecutionRecord, State, Status, write_record
 from tui_gpt.core.runs.store import Run, RunStore
+from tui_gpt.core.sizes import DeviceKind, Precision, require_memory, training_memory
 from tui_gpt.engine.interop.huggingface import read_model_folder
 from tui_gpt.engine.text.prepare import PreparedCorpus, prepare, require_length
 from tui_gpt.engine.training.devices import available_memory, choose_execution
@@ -34,6 +39,7 @@ from tui_gpt.engine.training.state import Counters, read_state
 from tui_gpt.engine.training.trainer import Interruption, Outcome, Trainer
 
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+_ECHO_SECONDS = 2.0
 
 
 def main() -> int:
@@ -43,7 +49,8 @@ def main() -> int:
     folder: Path = parser.parse_args().run
     ranks = Ranks.from_environment()
     interruption = Interruption()
-    _listen(interruption, leads=ranks.leads)
+    if ranks.leads:
+        _listen(interruption, ranks)
     try:
         run = RunStore(folder.parent).open(folder.name)
         if not ranks.leads:
@@ -59,20 +66,33 @@ def main() -> int:
         ranks.leave()
 
 
-def _listen(interruption: Interruption, *, leads: bool) -> None:
+def _listen(interruption: Interruption, ranks: Ranks) -> None:
     """SIGINT and SIGTERM ask for a checkpoint and an end; a second one ends at once. A hang-up means nothing."""
+    # Whoever signals a whole process group (a batch system, say) reaches the first rank twice: torchrun passes it on.
+    echo = _ECHO_SECONDS if ranks.world_size > 1 else 0.0
+    asked_at = 0.0
 
     def ask(signum: int, _frame: FrameType | None) -> None:
-        if not leads:
-            return  # the first rank decides when all of them end
-        if interruption.signum:
+        nonlocal asked_at
+        if not interruption.signum:
+            interruption.signum, asked_at = signum, time.monotonic()
+        elif time.monotonic() - asked_at >= echo:
             os._exit(_EXIT_CODES[signal.Signals(signum)])
-        interruption.signum = signum
 
     for signum in _EXIT_CODES:
         signal.signal(signum, ask)
+    _ignore_hang_up()
+
+
+def _ignore_hang_up() -> None:
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _leave_signals_to_the_first_rank() -> None:
+    for signum in _EXIT_CODES:
+        signal.signal(signum, signal.SIG_IGN)
+    _ignore_hang_up()
 
 
 def _lead(run: Run, ranks: Ranks, interruption: Interruption) -> int:
@@ -143,6 +163,8 @@ def _follow(run: Run, ranks: Ranks, interruption: Interruption) -> None:
     reporter.silence()
     corpus = _open_corpus(run)
     _join(ranks, run.record.config.train.device)
+    # Not before: if the first rank fails before it joins, torchrun ends this one by a signal.
+    _leave_signals_to_the_first_rank()
     execution = run.execution()
     assert execution is not None, "the first rank wrote it before it joined"
     _build(run, ranks, corpus, execution, reporter, interruption, joined=True).loop()
@@ -192,17 +214,37 @@ def _build(
 ) -> Trainer:
     """The trainer at the newest intact checkpoint, or at the beginning where there is none yet."""
     config = run.record.config
+    _require_even_shares(config.train, ranks)
     torch.set_num_threads(execution.threads)
     if ranks.world_size > 1 and not joined:
         _join(ranks, config.train.device)
     if ranks.world_size > 1 and execution.device.startswith("cuda"):
         execution = msgspec.structs.replace(execution, device=f"cuda:{ranks.local_rank}")
-    say(f"{available_memory(execution.device) / 1e9:.1f} GB of memory are free")
+    _require_memory(config, execution, ranks)
     learner = Learner(config, execution, corpus.train.tokens, ranks)
-    counters = _restore(run, learner)
+    counters = _with_newest_learning_rate(run, _restore(run, learner))
     steps = total_steps(config, learner.batches)
     reporter.update(total_steps=steps, step=counters.step, best_val_loss=counters.best_val_loss, activity="")
     return Trainer(run, learner, corpus, counters, reporter, interruption, total_steps=steps)
+
+
+def _require_even_shares(train: TrainConfig, ranks: Ranks) -> None:
+    if train.batch_size % (ranks.world_size * train.grad_accumulation_steps):
+        raise ConfigError(
+            "train.batch_size",
+            f"{train.batch_size} cannot be shared out evenly among {ranks.world_size} processes times "
+            f"{train.grad_accumulation_steps} accumulation steps; start another number of processes",
+        )
+
+
+def _require_memory(config: RunConfig, execution: ExecutionRecord, ranks: Ranks) -> None:
+    """Raise MemoryLimitError, before anything is allocated, where the device has too little left."""
+    free = available_memory(execution.device)
+    say(f"{free / 1e9:.1f} GB of memory are free")
+    kind: DeviceKind = "cuda" if execution.device.startswith("cuda") else "mps" if execution.device == "mps" else "cpu"
+    precision: Precision = "bf16" if execution.precision == "bf16" else "float32"
+    needed = training_memory(config.model, config.train, precision, world_size=ranks.world_size, device=kind)
+    require_memory(needed, free, "train this model")
 
 
 def _restore(run: Run, learner: Learner) -> Counters:
@@ -224,6 +266,15 @@ def _restore(run: Run, learner: Learner) -> Counters:
     except (KeyError, RuntimeError) as error:
         raise RunError(f"{checkpoint.folder} does not fit its run: {_first_line(error)}; resume from another") from None
     say(f"resumed from step {counters.step}")
+    return counters
+
+
+def _with_newest_learning_rate(run: Run, counters: Counters) -> Counters:
+    """A learning rate that was set after the checkpoint, but before the step that follows it, stands in the metrics."""
+    for record in reversed(read_all(run.folder)):
+        scale = record.values.get("lr_scale")
+        if record.kind == "mark" and record.step == counters.step and isinstance(scale, int | float):
+            return msgspec.structs.replace(counters, lr_scale=float(scale))
     return counters
 
 

@@ -1,0 +1,130 @@
+"""`tui-gpt chat`: a conversation with a model, line by line."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tui_gpt.cli.completion import source_names
+from tui_gpt.cli.options import checkpoint_option, device_option, sample_options, sample_settings
+from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.safe_text import safe_text
+
+if TYPE_CHECKING:
+    from tui_gpt.cli.conversation import Conversation
+
+_PROMPT = "> "
+_HELP = """\
+An empty line lets the model go on. Ctrl-C stops a reply, Ctrl-D leaves.
+/reset              forget everything
+/undo               take back the last line and its reply
+/retry              write the last reply again, differently
+/seed N             draw from this seed (/seed none: a new one each time)
+/set FIELD=VALUE    e.g. /set temperature=0.5; /set alone shows all settings
+/help, /quit
+A line that begins with // is text that begins with /."""
+
+
+@click.command("chat", epilog="Fields that are left out are as the model's own run had them, else the defaults shown.")
+@click.argument("name", shell_complete=source_names)
+@checkpoint_option
+@device_option
+@sample_options("n_samples")
+def command(name: str, checkpoint: str | None, device: str, **fields: Any) -> int:
+    """Talk to NAME: a model, a run, or the path of a model's folder.
+
+    These are base models: each line is appended to the text so far, and the model goes on from there. /help shows what
+    else can be typed. From a pipe, each line is a turn.
+
+    \b
+    Examples:
+      tui-gpt chat bard --max-new-tokens 120 --stop "ROMEO:"
+      printf 'ROMEO:\\n/retry\\n' | tui-gpt chat bard --seed 1
+    """
+    from tui_gpt.cli.conversation import Conversation
+    from tui_gpt.cli.model_source import load_source
+    from tui_gpt.core.config import SampleConfig
+
+    sample_settings(SampleConfig(), fields)  # what is wrong with the options is said before anything is loaded
+    source, loaded = load_source(name, checkpoint, device)
+    settings = sample_settings(source.sample_config, {**fields, "n_samples": "1"})
+    click.echo(f"{source.title}: type a text for it to continue; /help helps, /quit leaves", err=True)
+    conversation = Conversation(loaded, settings)
+    for line in _lines():
+        if not _take_turn(conversation, line):
+            break
+    return 0
+
+
+def _take_turn(conversation: Conversation, line: str) -> bool:
+    """Do what a line asks for; False when it asks to leave. What is wrong with it is said, and the talk goes on."""
+    try:
+        if line.startswith("/") and not line.startswith("//"):
+            word, _, argument = line[1:].partition(" ")
+            return _obey(conversation, word.strip().lower(), argument.strip())
+        conversation.say(line.removeprefix("/") if line.startswith("//") else line)
+    except TuiGptError as error:
+        click.echo(f"error: {safe_text(str(error), newlines=False)}", err=True)
+    except KeyboardInterrupt:
+        if not sys.stdin.isatty():
+            raise
+    return True
+
+
+def _obey(conversation: Conversation, word: str, argument: str) -> bool:
+    match word:
+        case "quit" | "exit":
+            return False
+        case "help":
+            click.echo(_HELP, err=True)
+        case "reset":
+            conversation.reset()
+        case "undo":
+            conversation.undo()
+        case "retry":
+            conversation.retry()
+        case "seed":
+            conversation.set(f"seed={argument}")
+        case "set":
+            if argument:
+                conversation.set(argument)
+            else:
+                click.echo(conversation.described(), err=True)
+        case _:
+            raise TuiGptError(
+                f"there is no command /{word[:40]}; /help shows those there are, and // begins text with /"
+            )
+    return True
+
+
+def _lines() -> Iterator[str]:
+    """What is typed or piped in, line by line, until its end."""
+    if not sys.stdin.isatty():
+        yield from _piped()
+        return
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - gives input() its line editing
+    # Without a terminal behind stdout, input() would write its prompt into the data.
+    in_terminal = sys.stdout.isatty()
+    while True:
+        if not in_terminal:
+            click.echo(_PROMPT, err=True, nl=False)
+        try:
+            yield input(_PROMPT if in_terminal else "")
+        except EOFError:
+            click.echo(err=True)
+            return
+        except UnicodeDecodeError:
+            click.echo("error: that was not valid UTF-8; check the encoding of this terminal", err=True)
+
+
+def _piped() -> Iterator[str]:
+    for number, raw in enumerate(sys.stdin.buffer, start=1):
+        try:
+            yield raw.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            click.echo(f"error: line {number} of stdin is not valid UTF-8 and is passed over", err=True)

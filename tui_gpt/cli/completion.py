@@ -1,0 +1,82 @@
+"""What the shell offers after Tab: names that exist, and fields of the configuration with their values."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+from tui_gpt.core.errors import TuiGptError
+
+_ENDS = ("true", "false")
+
+
+def _beginning(names: list[str], incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _models() -> list[str]:
+    from tui_gpt.core.model_handler import ModelHandler
+
+    try:
+        return [entry.name for entry in ModelHandler().list()]
+    except TuiGptError:
+        return []
+
+
+def _runs() -> list[str]:
+    from tui_gpt.core.runs.store import RunStore
+
+    try:
+        return [run.name for run in RunStore().list()]
+    except TuiGptError:
+        return []
+
+
+def model_names(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Models of the library, and the examples."""
+    return _beginning(_models(), incomplete)
+
+
+def run_names(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Runs."""
+    return _beginning(_runs(), incomplete)
+
+
+def source_names(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What can write: models and runs by name, or a folder."""
+    if "/" in incomplete:
+        return [CompletionItem(incomplete, type="dir")]
+    return _beginning(list(dict.fromkeys([*_models(), *_runs()])), incomplete)
+
+
+def corpus_names(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Built-in corpora by name; files and folders where none fits."""
+    from tui_gpt.core.corpora import CATALOGUE
+
+    return _beginning(list(CATALOGUE), incomplete) or [CompletionItem(incomplete, type="file")]
+
+
+def preset_names(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Presets with their titles."""
+    from tui_gpt.core.presets import PRESETS
+
+    return [CompletionItem(p.name, help=p.title) for p in PRESETS.values() if p.name.startswith(incomplete)]
+
+
+def size_names(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The published GPT-2 sizes."""
+    from tui_gpt.core.published import PUBLISHED
+
+    return _beginning(list(PUBLISHED), incomplete)
+
+
+def settings(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """`section.field=` for `--set`, then the values where they can be counted."""
+    from tui_gpt.core.config_loading import field_docs
+
+    docs = field_docs()
+    path, equals, typed = incomplete.partition("=")
+    if not equals:
+        return [CompletionItem(f"{doc.path}=", help=doc.description) for doc in docs if doc.path.startswith(path)]
+    values = next((doc.choices or (_ENDS if doc.type == "yes/no" else ()) for doc in docs if doc.path == path), ())
+    return [CompletionItem(f"{path}={value}") for value in values if value.startswith(typed)]

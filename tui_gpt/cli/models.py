@@ -1,0 +1,207 @@
+"""`tui-gpt models`: the library of trained models, and the examples beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tui_gpt.cli.completion import model_names
+from tui_gpt.cli.options import confirm, echo_json, help_without_command, json_option, yes_option
+from tui_gpt.cli.tables import amount, echo_pairs, echo_table
+from tui_gpt.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from tui_gpt.core.model_handler import DamagedModel, ModelEntry
+    from tui_gpt.core.model_record import ModelRecord
+
+
+@click.group("models", invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """List, check and keep trained models.
+
+    Each model is a folder that Hugging Face transformers opens as it is; `show` says where. The examples that come with
+    the program are read-only: fork one to change it.
+
+    \b
+    Examples:
+      tui-gpt models list
+      tui-gpt models verify
+      tui-gpt models fork bard bard-2
+      tui-gpt models note bard-2 "for the lesson on sampling"
+    """
+    help_without_command(context)
+
+
+@command.command("list")
+@json_option
+def list_models(as_json: bool) -> None:
+    """All models by name."""
+    from tui_gpt.core.model_handler import DamagedModel, ModelHandler
+
+    found = ModelHandler().list()
+    if as_json:
+        echo_json([_summary(entry) for entry in found])
+        return
+    if not found:
+        click.echo("there are no models yet; `tui-gpt train stories --minutes 1` makes one", err=True)
+        return
+    rows = [("NAME", "FAMILY", "PARAMETERS", "SIZE", "CORPUS", "STEPS", "VALIDATION", "CREATED", "")]
+    for entry in found:
+        size = amount(entry.size_bytes)
+        if isinstance(entry, DamagedModel):
+            rows.append((entry.name, "damaged", "", size, "", "", "", "", "see `models show`"))
+            continue
+        rows.append((entry.name, _family(entry), *_known(entry.record, size), "read-only" if entry.read_only else ""))
+    echo_table(rows)
+
+
+def _family(entry: ModelEntry) -> str:
+    return entry.record.family if entry.record else str(entry.config.get("model_type", "?"))
+
+
+def _known(record: ModelRecord | None, size: str) -> tuple[str, str, str, str, str, str]:
+    """PARAMETERS to CREATED; nothing for what is not known."""
+    if record is None:
+        return "", size, "", "", "", ""
+    return (
+        "" if record.n_parameters is None else f"{record.n_parameters:,}",
+        size,
+        record.corpus.source if record.corpus else "",
+        "" if record.steps is None else str(record.steps),
+        "" if record.val_loss is None else f"{record.val_loss:.4f}",
+        record.created[:16].replace("T", " "),
+    )
+
+
+def _summary(entry: ModelEntry | DamagedModel) -> dict[str, object]:
+    from tui_gpt.core.model_handler import DamagedModel
+
+    common: dict[str, object] = {
+        "name": entry.name,
+        "folder": entry.folder,
+        "size_bytes": entry.size_bytes,
+        "read_only": entry.read_only,
+    }
+    if isinstance(entry, DamagedModel):
+        return {**common, "problem": entry.problem}
+    record = entry.record
+    return {
+        **common,
+        "problem": None,
+        "family": _family(entry),
+        "n_parameters": record.n_parameters if record else None,
+        "corpus": record.corpus.source if record and record.corpus else None,
+        "steps": record.steps if record else None,
+        "val_loss": record.val_loss if record else None,
+        "bits_per_byte": record.bits_per_byte if record else None,
+        "created": record.created if record else None,
+    }
+
+
+@command.command("show")
+@click.argument("name", shell_complete=model_names)
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Tell all that is known about a model."""
+    from tui_gpt.core.model_handler import ModelHandler
+
+    handler = ModelHandler()
+    if as_json:
+        echo_json(handler.show(name))
+        return
+    entry = handler.get(name)
+    pairs = [("name", entry.name + (" (an example, read-only)" if entry.read_only else ""))]
+    pairs += _record_pairs(entry.record) if entry.record else [("model", f"{_family(entry)}, made elsewhere")]
+    echo_pairs([*pairs, ("size", amount(entry.size_bytes)), ("folder", str(entry.folder))])
+
+
+def _record_pairs(record: ModelRecord) -> list[tuple[str, str]]:
+    from tui_gpt.core.notes import describe_losses, describe_model, describe_training
+
+    corpus, tokenizer, sample = record.corpus, record.tokenizer, record.sample
+    pairs = [
+        ("model", describe_model(record)),
+        ("corpus", f"{corpus.source} (sha256 {corpus.sha256})" if corpus else ""),
+        ("tokenizer", f"{tokenizer.kind}, {tokenizer.vocab_size:,} tokens" if tokenizer else ""),
+        ("training", describe_training(record)),
+        ("losses", describe_losses(record)),
+        ("created", record.created),
+        ("parent", record.parent or ""),
+        ("licence", record.license or ""),
+        ("notes", record.notes),
+        ("sample", f"{sample.prompt}{sample.text}" if sample else ""),
+    ]
+    return [(label, value) for label, value in pairs if value]
+
+
+@command.command("verify")
+@click.argument("names", nargs=-1, shell_complete=model_names)
+@json_option
+def verify(names: tuple[str, ...], as_json: bool) -> None:
+    """Compare files with their recorded SHA-256.
+
+    All models are looked at unless NAMES are given. Exit code 5 if any file differs, is missing or is one too many.
+    """
+    from tui_gpt.core.model_handler import ModelHandler
+
+    handler = ModelHandler()
+    wanted = names or tuple(entry.name for entry in handler.list())
+    problems = {name: handler.verify(name) for name in wanted}
+    if as_json:
+        echo_json([{"name": name, "intact": not found, "problems": found} for name, found in problems.items()])
+    else:
+        echo_table([(name, found[0] if found else "intact") for name, found in problems.items()] or [("",)])
+    damaged = [name for name, found in problems.items() if found]
+    if damaged:
+        raise ModelError(f"{len(damaged)} of {len(problems)} models differ from what was saved: {', '.join(damaged)}")
+
+
+@command.command("rename")
+@click.argument("name", shell_complete=model_names)
+@click.argument("new_name")
+def rename(name: str, new_name: str) -> None:
+    """Give a model another name."""
+    from tui_gpt.core.model_handler import ModelHandler
+
+    ModelHandler().rename(name, new_name)
+    click.echo(f"{name} is now {new_name}", err=True)
+
+
+@command.command("note")
+@click.argument("name", shell_complete=model_names)
+@click.argument("text")
+def note(name: str, text: str) -> None:
+    """Replace a model's notes by TEXT; - reads it from stdin."""
+    from tui_gpt.cli.sample import checked, read_stdin
+    from tui_gpt.core.model_handler import ModelHandler
+
+    ModelHandler().note(name, read_stdin() if text == "-" else checked(text, "the note"))
+    click.echo(f"{name}: noted", err=True)
+
+
+@command.command("fork")
+@click.argument("name", shell_complete=model_names)
+@click.argument("new_name")
+def fork(name: str, new_name: str) -> None:
+    """Copy a model or an example, verified."""
+    from tui_gpt.core.model_handler import ModelHandler
+
+    entry = ModelHandler().fork(name, new_name)
+    click.echo(f"{new_name} is a copy of {name}, in {entry.folder}", err=True)
+
+
+@command.command("delete")
+@click.argument("name", shell_complete=model_names)
+@yes_option
+def delete(name: str, yes: bool) -> None:
+    """Delete a model of the library, damaged or not."""
+    from tui_gpt.core.model_handler import ModelHandler
+    from tui_gpt.core.names import check_name
+
+    check_name(name, "model name")
+    if not yes:
+        confirm(f"delete model {name} for good?")
+    freed = ModelHandler().delete(name)
+    click.echo(f"{name} is deleted; {amount(freed)} are free again", err=True)

@@ -1,0 +1,233 @@
+"""`tui-gpt sample`: write text with a model, streamed to stdout."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tui_gpt.cli.completion import source_names
+from tui_gpt.cli.options import (
+    checkpoint_option,
+    device_option,
+    echo_json,
+    json_option,
+    sample_options,
+    sample_settings,
+)
+from tui_gpt.cli.terminal_text import TextOut
+from tui_gpt.core.errors import CorpusError
+
+if TYPE_CHECKING:
+    from tui_gpt.cli.model_source import ModelSource
+    from tui_gpt.core.config import SampleConfig
+    from tui_gpt.engine.generation.stream import Piece, Stream
+    from tui_gpt.engine.interop.huggingface import LoadedModel
+
+_LARGEST_PROMPT_BYTES = 64 << 20
+
+
+@click.command(
+    "sample", epilog="Fields that are left out are as the model's own run had them, else the defaults shown."
+)
+@click.argument("name", shell_complete=source_names)
+@click.option("--prompt", help="The text to continue; - reads it from stdin. [default: nothing]")
+@click.option(
+    "--prompt-file", type=click.Path(path_type=Path, allow_dash=True), help="Read the prompt from a file; - is stdin."
+)
+@click.option("--no-prompt", is_flag=True, help="Show the continuation only.")
+@checkpoint_option
+@device_option
+@json_option
+@sample_options()
+def command(
+    name: str,
+    prompt: str | None,
+    prompt_file: Path | None,
+    no_prompt: bool,
+    checkpoint: str | None,
+    device: str,
+    as_json: bool,
+    **fields: Any,
+) -> None:
+    """Write text with NAME: a model, a run (also while it trains), or the path of a model's folder.
+
+    \b
+    Examples:
+      tui-gpt sample bard --prompt "ROMEO:" --max-new-tokens 300
+      tui-gpt sample bard --n-samples 3 --seed 7 --temperature 1 --top-p 0.9
+      tui-gpt sample bard --checkpoint last --prompt-file scene.txt --no-prompt > act.txt
+      tui-gpt sample ./exported/bard --stop "." --json | jq -r .text
+    """
+    from tui_gpt.cli.model_source import load_source
+    from tui_gpt.core.config import SampleConfig
+
+    sample_settings(SampleConfig(), fields)  # what is wrong with the options is said before anything is loaded
+    text = _prompt(prompt, prompt_file)
+    source, loaded = load_source(name, checkpoint, device)
+    settings = sample_settings(source.sample_config, fields)
+    _write(source, loaded, text, settings, as_json=as_json, show_prompt=not no_prompt)
+
+
+def _prompt(prompt: str | None, file: Path | None) -> str:
+    """The prompt, from wherever it comes. Raises CorpusError for what is not text."""
+    if prompt is not None and file is not None:
+        raise click.UsageError("give either --prompt or --prompt-file")
+    if prompt == "-" or (file is not None and str(file) == "-"):
+        return read_stdin()
+    if file is not None:
+        return _read_file(file)
+    return checked(prompt or "", "the prompt")
+
+
+def _read_file(path: Path) -> str:
+    from tui_gpt.engine.text.reading import find_text_files, read_blocks
+
+    if path.is_dir():
+        raise CorpusError(f"{path} is a folder, and a prompt is one text file")
+    if find_text_files(path).n_bytes > _LARGEST_PROMPT_BYTES:
+        raise CorpusError(f"{path} is larger than {_LARGEST_PROMPT_BYTES >> 20} MB, and no model looks back that far")
+    return "".join(read_blocks(path))
+
+
+def read_stdin() -> str:
+    """The text on stdin, line ends as `\\n`. Raises CorpusError when it is not UTF-8."""
+    content = sys.stdin.buffer.read()
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"stdin is not valid UTF-8 at byte {error.start:,}; convert it first, e.g. with iconv -t utf-8"
+        ) from None
+
+
+def checked(text: str, what: str) -> str:
+    """`text`, if it is text. Raises CorpusError for bytes of the command line that were none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise CorpusError(f"{what} is not valid UTF-8; check the encoding of this terminal") from None
+    return text
+
+
+@dataclass(slots=True)
+class _Written:
+    """One sample as it grows."""
+
+    text: str = ""
+    tokens: int = 0
+    reason: str | None = None
+    seconds: float = 0.0
+    waiting: list[str] = field(default_factory=list)
+    """Pieces that are not shown yet, because an earlier sample is."""
+
+
+def _write(
+    source: ModelSource, loaded: LoadedModel, prompt: str, settings: SampleConfig, *, as_json: bool, show_prompt: bool
+) -> None:
+    from tui_gpt.engine.generation.stream import Generator
+
+    stream = Generator.of(loaded).stream(prompt, settings)
+    parameters = loaded.network.count_parameters()
+    click.echo(
+        f"{source.title}: {loaded.config.family}, {parameters / 1e6:.2f} M parameters; seed {stream.seed}", err=True
+    )
+    samples = [_Written() for _ in range(settings.n_samples)]
+    started = time.perf_counter()
+    pieces = _counted(stream, samples)
+    interrupted = False
+    try:
+        if as_json:
+            for _ in pieces:
+                pass
+        else:
+            _show(pieces, samples, prompt if show_prompt else "")
+    except KeyboardInterrupt:
+        interrupted = True
+    seconds = time.perf_counter() - started
+    if as_json:
+        _echo_samples(samples, source, prompt, stream)
+    total = sum(sample.tokens for sample in samples)
+    click.echo(f"{total:,} tokens in {seconds:.1f} s, {total / max(seconds, 1e-9):,.0f} tokens/s", err=True)
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def _counted(stream: Stream, samples: list[_Written]) -> Iterator[Piece]:
+    """The pieces as they come, kept and counted in passing."""
+    started = time.perf_counter()
+    for piece in stream:
+        sample = samples[piece.sample]
+        sample.text += piece.text
+        sample.tokens += piece.token_id is not None
+        sample.seconds = time.perf_counter() - started
+        sample.reason = piece.finished
+        yield piece
+
+
+def _show(pieces: Iterator[Piece], samples: list[_Written], prompt: str) -> None:
+    """One sample after the other on stdout: the first of those unfinished as it is written, later ones wait."""
+    out = _SampleOut(len(samples), prompt)
+    current = 0
+    out.begin(current)
+    try:
+        for piece in pieces:
+            samples[piece.sample].waiting.append(piece.text)
+            while current < len(samples):
+                out.write(samples[current].waiting)
+                if samples[current].reason is None:
+                    break
+                out.end()
+                current += 1
+                if current < len(samples):
+                    out.begin(current)
+    except KeyboardInterrupt:
+        # What the others have so far was asked for too.
+        for number in range(current, len(samples)):
+            if number > current:
+                out.begin(number)
+            out.write(samples[number].waiting)
+            out.end()
+        raise
+
+
+class _SampleOut:
+    """Samples on stdout, a line between two of them."""
+
+    def __init__(self, n_samples: int, prompt: str) -> None:
+        self._n_samples, self._prompt = n_samples, prompt
+        self._out = TextOut()
+
+    def begin(self, number: int) -> None:
+        if self._n_samples > 1:
+            self._out.write(f"---- sample {number + 1} of {self._n_samples} ----\n")
+        self._out.write(self._prompt)
+
+    def write(self, waiting: list[str]) -> None:
+        self._out.write("".join(waiting))
+        waiting.clear()
+
+    def end(self) -> None:
+        self._out.end(line=self._n_samples > 1)
+
+
+def _echo_samples(samples: list[_Written], source: ModelSource, prompt: str, stream: Stream) -> None:
+    for number, sample in enumerate(samples):
+        echo_json(
+            {
+                "model": source.title,
+                "sample": number,
+                "prompt": prompt,
+                "text": sample.text,
+                "seed": stream.seed,
+                "tokens": sample.tokens,
+                "reason": sample.reason or "cancelled",
+                "tokens_per_second": round(sample.tokens / sample.seconds, 1) if sample.seconds else None,
+            },
+            lines=True,
+        )
