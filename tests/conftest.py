@@ -1,11 +1,31 @@
-"""Fixtures that every kind of test shares."""
+"""Fixtures and settings that every kind of test shares."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# Before torch is imported anywhere: the tensors of tests are tiny, so that more threads cost more than they give, and
+# sums come out alike on every machine. Trainers started by tests set their own number.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No deadline: on a busy machine the time of one example says nothing. The whole check (.ci/run) sets CI, and then
+# draws the same examples each time; elsewhere they are new ones, so that more is found.
+hypothesis.settings.register_profile("local", deadline=None)
+hypothesis.settings.register_profile("whole-check", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("whole-check" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever a test forgets to say: the models and runs of the person who runs the tests are out of reach."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUI_GPT_HOME", str(tmp_path_factory.mktemp("nobodys-home")))
+        yield
 
 
 @pytest.fixture
