@@ -115,7 +115,7 @@ def test_every_configuration_survives_json(config: RunConfig) -> None:
 
 @pytest.mark.parametrize("path", DOCS)
 @given(data=st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_every_value_of_every_field_can_be_set_from_the_command_line(path: str, data: st.DataObject) -> None:
     value = data.draw(values(DOCS[path]))
     section, name = path.split(".")
@@ -179,7 +179,7 @@ def test_a_value_of_another_type_is_refused_in_one_sentence(path: str, value: ob
 
 
 @given(st.text(string.ascii_lowercase + "_", min_size=1, max_size=20), st.sampled_from(list(SECTIONS)))
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_an_unknown_field_is_refused_by_its_path(name: str, section: str) -> None:
     assume(f"{section}.{name}" not in DOCS)
     assert is_one_sentence(the_error({section: {name: 1}}), f"{section}.{name}")
@@ -201,7 +201,7 @@ def test_what_is_not_a_setting_is_refused(text: str) -> None:
 
 
 @given(st.sampled_from(list(DOCS)), st.text(max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_text_for_any_field_is_a_value_or_a_sentence(path: str, raw: str) -> None:
     try:
         tree = parse_setting(f"{path}={raw}")
@@ -230,7 +230,7 @@ def test_settings_are_read_by_the_fields_type(path: str, raw: str, value: object
 
 
 def test_a_fraction_is_not_a_whole_number() -> None:
-    with pytest.raises(ConfigError, match="expected a whole number, not '2.5'"):
+    with pytest.raises(ConfigError, match=r"expected a whole number, not '2\.5'"):
         parse_value(DOCS["train.max_steps"], "2.5")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,7 +212,7 @@ def test_a_failing_write_leaves_nothing_and_is_a_sentence(handler: ModelHandler)
         writer()(folder)
         raise RuntimeError("No space left on device")
 
-    with pytest.raises(ModelError, match="bard could not be saved.*No space left"):
+    with pytest.raises(ModelError, match=r"bard could not be saved.*No space left"):
         handler.save("bard", fail, RECORD)
     with pytest.raises(ModelError, match=r"model\.safetensors was not written"):
         handler.save("bard", lambda folder: (folder / "config.json").write_text("{}") and None, RECORD)
@@ -295,7 +294,7 @@ def test_the_damaged_are_listed_with_the_reason(handler: ModelHandler, tmp_path:
     (root / "outside" / "tui_gpt.json").write_text(
         json.dumps({"name": "x", "family": "gpt2", "schema": 1, "files": {"../../x": {"size": 1, "sha256": "0" * 64}}})
     )
-    os.symlink(tmp_path / "examples", root / "link")
+    (root / "link").symlink_to(tmp_path / "examples")
     problems = {e.name: e.problem for e in handler.list() if isinstance(e, DamagedModel)}
     assert set(problems) == {"cut", "newer", "unknown-key", "no-config", "outside", "my model", "link"}
     assert "newer tui-gpt (schema 2" in problems["newer"]

@@ -12,7 +12,7 @@ from tui_gpt.core.presets import PRESETS, preset_config
 from tui_gpt.core.published import PUBLISHED, compare, nearest
 from tui_gpt.core.sizes import assumed_vocabulary, parameters
 
-MILLIONS = {"qwen3-10m": 10, "qwen3-120m": 120, "qwen3-350m": 350, "nanogpt-shakespeare": 10.65, "tiny": 0.1}
+MILLIONS = {"qwen3-10m": 10, "qwen3-120m": 120, "qwen3-350m": 350, "nanogpt-shakespeare": 10.65}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -30,7 +30,7 @@ def test_a_preset_builds_a_valid_configuration_and_says_why(name: str) -> None:
 def test_a_preset_has_about_the_parameters_of_its_name(name: str, millions: float) -> None:
     config = preset_config(name)
     total = parameters(msgspec.structs.replace(config.model, vocab_size=assumed_vocabulary(config))).total
-    assert total == pytest.approx(millions * 1e6, rel=0.1)
+    assert total == pytest.approx(millions * 1e6, rel=0.15)
 
 
 def test_a_preset_is_a_layer_that_later_ones_override() -> None:
