@@ -53,10 +53,7 @@ def _set(fault: dict[str, Any], number: int) -> None:
     def met(*arguments: Any, **named: Any) -> Any:
         nonlocal calls
         calls += 1
-        if "step" in fault:
-            here = arguments[1] == fault["step"]
-        else:
-            here = calls == fault["call"]
+        here = arguments[1] == fault["step"] if "step" in fault else calls == fault["call"]
         if not here:
             return original(*arguments, **named)
         return _happen(fault, lambda: original(*arguments, **named), arguments)

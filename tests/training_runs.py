@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tui_gpt.core.config import RunConfig
@@ -120,13 +123,18 @@ class Scene:
     def end_all(self) -> None:
         """Nothing outlives its test."""
         for process in self.started:
-            if process.poll() is None:
-                os.killpg(process.pid, 9)  # the trainer leads a session of its own
-                process.wait(DEADLINE)
+            if process.poll() is not None:
+                continue
+            # torchrun gives each worker a session of its own.
+            for descendant in psutil.Process(process.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    descendant.kill()
+            process.send_signal(signal.SIGKILL)
+            process.wait(DEADLINE)
 
 
 def fault(at: str, do: str, call: int = 1, **more: Any) -> dict[str, Any]:
-    """What happens at the given call of a point within the trainer: `kill`, `hold`, `nan`, ... """
+    """What happens at the given call of a point within the trainer: `kill`, `hold`, `nan`, ..."""
     return {"at": at, "do": do, "call": call, **more}
 
 
@@ -184,7 +192,7 @@ def records(run: Run, *kinds: str) -> list[MetricRecord]:
 
 def learned(run: Run) -> list[tuple[str, int, dict[str, Any]]]:
     """What a run learned step by step: every training, evaluation and sample record without the clock's values."""
-    found = []
+    found: list[tuple[str, int, dict[str, Any]]] = []
     for record in records(run, "train", "eval", "sample"):
         values = {name: value for name, value in record.values.items() if name not in CLOCK_VALUES}
         found.append((record.kind, record.step, values))

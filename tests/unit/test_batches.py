@@ -81,6 +81,6 @@ def test_the_ranks_shares_make_up_the_batch(world_size: int) -> None:
 
 def test_epochs_and_seeds_differ_in_order() -> None:
     tokens = np.arange(3000, dtype=np.uint16)
-    epochs = [Batches(tokens, 10, 298, 1).starts(step) for step in (0, 1)]
-    assert not np.array_equal(*epochs)
-    assert not np.array_equal(epochs[0], Batches(tokens, 10, 298, 2).starts(0))
+    first, second = (Batches(tokens, 10, 298, 1).starts(step) for step in (0, 1))
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, Batches(tokens, 10, 298, 2).starts(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,12 +67,14 @@ def test_two_processes_give_the_losses_of_one_through_a_pause_a_stop_and_a_resum
     assert scene.models() == ["alone", "together"]
 
 
-def test_ending_the_launcher_saves_a_checkpoint_and_ends_all_processes(scene: Scene) -> None:
+def test_a_signal_to_launcher_and_first_process_saves_a_checkpoint_and_ends_all_processes(scene: Scene) -> None:
     run = scene.begin(tiny(scene.text, max_steps=100_000), processes=2)
     process = scene.start(run, nproc=2)
     until(lambda: records(run, "train"), run)
     owner = run.owner()
     assert owner is not None and owner.pid != process.pid
+    # As a batch system does that signals every process: the first one hears it again from the launcher.
+    os.kill(owner.pid, signal.SIGTERM)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) != 0
     status = status_of(run)

@@ -63,7 +63,7 @@ def test_a_finished_run_has_its_best_model_in_the_library_with_the_loss_that_any
     corpus = prepare(run.record.config.data, cache=scene.home / "cache" / "corpora")
     assert evaluate_tokens(network, corpus.validation.tokens).loss == whole[0].values["val_loss"]
     bits = whole[0].values["bits_per_byte"]
-    assert bits == pytest.approx(whole[0].values["val_loss"] / math.log(2), rel=0.01)  # type: ignore[operator]
+    assert bits == pytest.approx(whole[0].values["val_loss"] / math.log(2), rel=0.01)
 
 
 def test_the_model_that_is_published_is_the_one_that_was_better_over_all_of_the_text(

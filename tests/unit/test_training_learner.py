@@ -16,7 +16,6 @@ from tui_gpt.core.config import RunConfig
 from tui_gpt.core.config_loading import build_config
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.runs.records import ExecutionRecord
-from tui_gpt.engine.training import learner as learner_module
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.state import Counters, read_state, write_state
 
@@ -204,7 +203,7 @@ def test_a_compiler_that_fails_is_done_without_and_the_reason_is_kept(monkeypatc
         def forward(self, *_: Tensor) -> Tensor:
             raise RuntimeError("no such instruction\nand more")
 
-    monkeypatch.setattr(learner_module.torch, "compile", lambda module: Broken())
+    monkeypatch.setattr(torch, "compile", lambda module: Broken())
     pupil = learner(config({"dropout": 0.1}), compiled=True)
     assert make_steps(pupil, 0, 3) == make_steps(learner(config({"dropout": 0.1})), 0, 3)
     assert pupil.compile_failure == "RuntimeError: no such instruction"

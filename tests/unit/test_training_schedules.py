@@ -93,7 +93,9 @@ def test_a_plan_that_knows_what_the_last_evaluation_passed_goes_on_as_if_never_i
             expected.append(step)
             passed = whole.passed if step <= resumed_at else passed
     later = EvaluationPlan(config, passed)
-    assert [s for s in range(resumed_at + 1, total) if later.due(s, s / total)] == [s for s in expected if s > resumed_at]
+    assert [s for s in range(resumed_at + 1, total) if later.due(s, s / total)] == [
+        s for s in expected if s > resumed_at
+    ]
 
 
 def config(**fields: object) -> RunConfig:

@@ -102,7 +102,7 @@ class Narrator:
 def follow(
     run: Run, narrator: Narrator, reader: MetricsReader | None = None, *, ended: Callable[[], bool] | None = None
 ) -> RunSummary:
-    """Narrate until the run is over; returns its last summary. Without a `reader` that stands later, from the beginning.
+    """Narrate until the run is over; returns its last summary. From the beginning, unless `reader` stands later.
 
     Who started the trainer knows its process and says by `ended` when that has ended; what status.json says may still
     be its forerunner's.

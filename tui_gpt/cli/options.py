@@ -17,6 +17,8 @@ from tui_gpt.core.errors import ConfigError, TuiGptError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+DEFAULT_PRESET = "quick"
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
@@ -60,12 +62,10 @@ def config_options(function: F) -> F:
 def layers_of(
     preset: str | None, config_file: Path | None, settings: tuple[str, ...]
 ) -> list[tuple[str, dict[str, Any]]]:
-    """The layers that these options stand for, the strongest last. Raises ConfigError."""
+    """The layers that these options stand for, the weakest first: a preset in any case. Raises ConfigError."""
     from tui_gpt.core.config_loading import parse_setting, read_toml
 
-    layers: list[tuple[str, dict[str, Any]]] = []
-    if preset is not None:
-        layers.append(_preset_layer(preset))
+    layers = [_preset_layer(preset or DEFAULT_PRESET)]
     if config_file is not None:
         layers.append((str(config_file), read_toml(config_file)))
     layers += [("--set", parse_setting(setting)) for setting in settings]
@@ -79,12 +79,10 @@ def _preset_layer(name: str) -> tuple[str, dict[str, Any]]:
     return f"preset {name}", PRESETS[name].tree
 
 
-def configured(layers: list[tuple[str, dict[str, Any]]], default_preset: str = "quick") -> RunConfig:
-    """The checked configuration of the layers, on top of the default preset where no preset leads."""
+def configured(layers: list[tuple[str, dict[str, Any]]]) -> RunConfig:
+    """The checked configuration that the layers make together. Raises ConfigError."""
     from tui_gpt.core.config_loading import build_config
 
-    if not any(source.startswith("preset ") for source, _ in layers):
-        layers = [_preset_layer(default_preset), *layers]
     return build_config(*layers)
 
 

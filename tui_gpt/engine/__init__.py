@@ -1,1 +1,7 @@
 """The GPT itself: text, network, training, generation. Knows nothing of any screen."""
+
+import os
+
+# libgomp reads this when torch loads it, which happens after this package is imported. Its threads wait for each other by
+# spinning; while anything else wants a core (a trainer, say), that makes generation and training several times slower.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")

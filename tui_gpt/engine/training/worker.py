@@ -19,8 +19,7 @@ import msgspec
 import torch
 
 from tui_gpt.core import locations
-from tui_gpt.core.config import RunConfig
-from tui_gpt.core.config import TrainConfig
+from tui_gpt.core.config import RunConfig, TrainConfig
 from tui_gpt.core.errors import ConfigError, RunError, TuiGptError
 from tui_gpt.core.runs.checkpoints import clean_leftovers
 from tui_gpt.core.runs.metrics import read_all
