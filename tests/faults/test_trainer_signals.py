@@ -75,7 +75,7 @@ def test_hang_up_is_ignored_a_stopped_process_shows_as_hung_and_a_second_signal_
     signal_it(run, signal.SIGTERM)
     began = time.monotonic()
     while process.poll() is None and time.monotonic() < began + 2.0:
-        signal_it(run, signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
         time.sleep(0.05)
     assert process.wait(1) == 143
     assert run.effective_state() == "interrupted"

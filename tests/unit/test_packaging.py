@@ -91,7 +91,10 @@ def test_the_pins_name_no_build_of_one_kind_of_machine(pins: dict[str, str]) -> 
 
 
 def _unpinned(direct: list[Requirement], pins: dict[str, str]) -> set[str]:
-    """Packages that the requirements lead to in this environment, and that have no pin."""
+    """Packages that the requirements lead to in this environment, and that have no pin.
+
+    A package of another version than its pin may need others, and is not looked into.
+    """
     waiting, seen, missing = list(direct), set(), set()
     while waiting:
         requirement = waiting.pop()
@@ -104,6 +107,8 @@ def _unpinned(direct: list[Requirement], pins: dict[str, str]) -> set[str]:
             continue
         if name not in pins:
             missing.add(name)
+        elif Version(metadata.version(name)).public != pins[name]:
+            continue
         for text in metadata.requires(name) or []:
             needed = Requirement(text)
             extras = requirement.extras or {""}
