@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from tui_gpt.core.runs import checkpoints
-from tui_gpt.engine.training import keeping, learner, optimizer, trainer, worker
+from tui_gpt.engine.training import keeping, learner, optimizer, orders, trainer, worker
 
 POINTS: dict[str, tuple[Any, str]] = {
     "train_step": (learner.Learner, "train_step"),
@@ -32,9 +32,9 @@ POINTS: dict[str, tuple[Any, str]] = {
     "seal": (checkpoints, "_seal"),
     "rename": (checkpoints, "_put_in_place"),
     "rotate": (trainer, "rotate"),
-    "evaluation": (trainer.Trainer, "_report_evaluation"),
+    "evaluation": (trainer.Trainer, "report_evaluation"),
     "whole_loss": (keeping.Keeper, "whole_loss"),
-    "acknowledge": (trainer.Trainer, "_acknowledge"),
+    "acknowledge": (orders.Orders, "acknowledge"),
 }
 
 

@@ -107,7 +107,7 @@ def _unpinned(direct: list[Requirement], pins: dict[str, str]) -> set[str]:
             continue
         if name not in pins:
             missing.add(name)
-        elif Version(metadata.version(name)).public != pins[name]:
+        if _installed_version(name) != pins.get(name):
             continue
         for text in metadata.requires(name) or []:
             needed = Requirement(text)
@@ -115,6 +115,14 @@ def _unpinned(direct: list[Requirement], pins: dict[str, str]) -> set[str]:
             if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
                 waiting.append(needed)
     return missing
+
+
+def _installed_version(name: str) -> str | None:
+    """The version without the mark of a local build, None where the package is not installed."""
+    try:
+        return Version(metadata.version(name)).public
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @pytest.mark.parametrize("name", ["run", "test"])

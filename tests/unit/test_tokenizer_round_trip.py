@@ -127,7 +127,9 @@ def test_a_cut_is_found_in_any_long_text_with_words() -> None:
 
 
 @pytest.mark.parametrize(
-    "run", ["a" * 1_000_000, " " * 1_000_000 + "a", "\n" * 1_000_000, "漢" * 300_000, " \n" * 500_000 + "x"]
+    "run",
+    ["a" * 1_000_000, " " * 1_000_000 + "a", "\n" * 1_000_000, "漢" * 300_000, " \n" * 500_000 + "x"],
+    ids=["letters", "spaces", "line-ends", "ideographs", "blank-lines"],
 )
 def test_a_megabyte_without_a_word_end_is_encoded_in_seconds(run: str) -> None:
     started = time.monotonic()

@@ -214,9 +214,10 @@ def set_learning_rate(name: str, factor: float | None, value: float | None) -> N
 
 @command.command("resume")
 @click.argument("name", shell_complete=run_names)
+@click.option("--lr-factor", type=click.FloatRange(0.0, 1e6), help="Multiply the learning rate from here on.")
 @click.option("--detach", is_flag=True, help="Return when the trainer trains.")
 @json_option
-def resume(name: str, detach: bool, as_json: bool) -> int:
+def resume(name: str, lr_factor: float | None, detach: bool, as_json: bool) -> int:
     """Go on: with a paused run, or from the newest intact checkpoint of one that has ended."""
     from tui_gpt.cli.following import Narrator
     from tui_gpt.cli.train import watch
@@ -225,14 +226,17 @@ def resume(name: str, detach: bool, as_json: bool) -> int:
 
     run = RunStore().open(name)
     if run.liveness() != "dead":
+        if lr_factor is not None:
+            _steer(name, "set_lr", factor=lr_factor)
         _steer(name, "resume")
         return 0
     if run.effective_state() == "finished":
         raise RunError(f"run {name} is finished; its model is in the library, and a longer run needs a new name")
     execution = run.execution()
+    arguments = [] if lr_factor is None else ["--lr-factor", repr(lr_factor)]
     reader = run.reader()
     reader.poll()  # what was before is known
-    process = launch_trainer(run.folder, nproc=execution.world_size if execution else 1)
+    process = launch_trainer(run.folder, nproc=execution.world_size if execution else 1, arguments=arguments)
     if detach:
         wait_until_started(run.folder, process, _ACK_SECONDS)
         click.echo(f"{name} trains by itself; `tui-gpt runs follow {name}` shows how it goes", err=True)

@@ -2,6 +2,6 @@
 
 import os
 
-# libgomp reads this when torch loads it, which happens after this package is imported. Its threads wait for each other by
-# spinning; while anything else wants a core (a trainer, say), that makes generation and training several times slower.
+# libgomp reads this when torch loads it, which happens after this package is imported. Its threads wait for each other
+# by spinning; while anything else wants a core (a trainer, say), that makes generation several times slower.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -79,11 +79,12 @@ def launch_trainer(
     extra_env: Mapping[str, str] | None = None,
     nproc: int = 1,
     module: str = TRAINER_MODULE,
+    arguments: Sequence[str] = (),
 ) -> TrainerProcess:
     """Start the trainer of a run in a session of its own, with stdout and stderr in a log in the run's folder.
 
-    With `nproc` above 1 it runs that many workers under torch.distributed.run. Returns at once; `wait_until_started`
-    tells how it went. Raises RunError when the run has a trainer already, or the system starts none.
+    `arguments` go to the worker beside the run's folder. With `nproc` above 1 it runs that many workers under
+    torch.distributed.run. Returns at once; `wait_until_started` tells how it went. Raises RunError when the run has a trainer already, or the system starts none.
     """
     run_folder = run_folder.absolute()
     if liveness(run_folder) != "dead":
@@ -94,7 +95,7 @@ def launch_trainer(
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
         try:
             process = subprocess.Popen(
-                trainer_command(run_folder, nproc=nproc, module=module),
+                [*trainer_command(run_folder, nproc=nproc, module=module), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -72,7 +72,7 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def next_logits(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Logits (B, vocab_size), float32, of the token after the last of `ids` (B, T); the head reads that row only."""
+        """Logits (B, vocab_size), float32, of the token after `ids` (B, T); the head reads the last row only."""
         return F.linear(self.hidden(ids, cache)[:, -1], self.head_weight).float()
 
     def count_parameters(self) -> int:

@@ -22,6 +22,12 @@ def _mix(values: npt.NDArray[np.uint64], key: np.uint64) -> npt.NDArray[np.uint6
     return (z ^ (z >> np.uint64(31))) & _MASK
 
 
+def _key(seed: int, epoch: int) -> int:
+    # Hashed one after the other: a sum would make the second epoch of a seed the first one of the next.
+    hashed = _mix(np.array([seed], dtype=np.uint64), np.uint64(0))
+    return int(_mix(hashed << np.uint64(20), np.uint64(epoch))[0])
+
+
 def permute(indices: npt.NDArray[np.int64], size: int, key: int) -> npt.NDArray[np.int64]:
     """Where a keyed permutation of range(size) sends `indices`: a Feistel network, walked until it lands inside."""
     half_bits = max(1, ((max(size - 1, 1)).bit_length() + 1) // 2)
@@ -68,7 +74,7 @@ class Batches:
         result = np.empty_like(numbers)
         for epoch in np.unique(epochs):
             here = epochs == epoch
-            key = int(_mix(np.array([epoch], dtype=np.uint64), np.uint64(self._seed))[0])
+            key = _key(self._seed, int(epoch))
             offset = key % (self._slack + 1)
             result[here] = permute(places[here], self.windows_per_epoch, key) * self._length + offset
         return result

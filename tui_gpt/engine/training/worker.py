@@ -18,7 +18,6 @@ from types import FrameType
 import msgspec
 import torch
 
-from tui_gpt.core import locations
 from tui_gpt.core.config import RunConfig, TrainConfig
 from tui_gpt.core.errors import ConfigError, RunError, TuiGptError
 from tui_gpt.core.runs.checkpoints import clean_leftovers
@@ -29,13 +28,14 @@ from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.core.sizes import DeviceKind, Precision, require_memory, training_memory
 from tui_gpt.engine.interop.huggingface import read_model_folder
 from tui_gpt.engine.text.prepare import PreparedCorpus, prepare, require_length
+from tui_gpt.engine.training.closing import Outcome
 from tui_gpt.engine.training.devices import available_memory, choose_execution
 from tui_gpt.engine.training.distributed import Ranks
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.length import is_long_run, total_steps
 from tui_gpt.engine.training.reporting import Reporter, say
 from tui_gpt.engine.training.state import Counters, read_state
-from tui_gpt.engine.training.trainer import Interruption, Outcome, Trainer
+from tui_gpt.engine.training.trainer import Interruption, Trainer
 
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 _ECHO_SECONDS = 2.0
@@ -45,7 +45,9 @@ def main() -> int:
     """Train the run in the given folder to its end, or until told to stop."""
     parser = argparse.ArgumentParser(prog="tui_gpt.engine.training.worker")
     parser.add_argument("--run", type=Path, required=True, help="the run's folder")
-    folder: Path = parser.parse_args().run
+    parser.add_argument("--lr-factor", type=float, default=1.0, help="multiply the learning rate from here on")
+    arguments = parser.parse_args()
+    folder: Path = arguments.run
     ranks = Ranks.from_environment()
     interruption = Interruption()
     if ranks.leads:
@@ -56,7 +58,7 @@ def main() -> int:
             _follow(run, ranks, interruption)
             return 0
         with TrainerLock(run.folder):
-            return _lead(run, ranks, interruption)
+            return _lead(run, ranks, interruption, arguments.lr_factor)
     except TuiGptError as error:
         # Somebody else's status.json is not ours to write: what happened goes to the log and to whoever waits.
         print(error, file=sys.stderr, flush=True)  # noqa: T201
@@ -94,13 +96,13 @@ def _leave_signals_to_the_first_rank() -> None:
     _ignore_hang_up()
 
 
-def _lead(run: Run, ranks: Ranks, interruption: Interruption) -> int:
+def _lead(run: Run, ranks: Ranks, interruption: Interruption, lr_factor: float = 1.0) -> int:
     """What the only, or the first, process does."""
     reporter = Reporter(run.folder, _first_status(run))
     reporter.start()
     try:
         clean_leftovers(run.folder)
-        outcome = _train(run, ranks, reporter, interruption)
+        outcome = _train(run, ranks, reporter, interruption, lr_factor)
     except TuiGptError as error:
         say(f"error: {error}")
         reporter.end("failed", str(error))
@@ -144,7 +146,7 @@ def _first_status(run: Run) -> Status:
     )
 
 
-def _train(run: Run, ranks: Ranks, reporter: Reporter, interruption: Interruption) -> Outcome:
+def _train(run: Run, ranks: Ranks, reporter: Reporter, interruption: Interruption, lr_factor: float) -> Outcome:
     say(f"run {run.name}, process {os.getpid()}" + (f", {ranks.world_size} ranks" if ranks.world_size > 1 else ""))
     reporter.update(state="preparing", activity="opening the corpus")
     corpus = _open_corpus(run)
@@ -153,6 +155,7 @@ def _train(run: Run, ranks: Ranks, reporter: Reporter, interruption: Interruptio
     for reason in execution.reasons:
         say(reason)
     trainer = _build(run, ranks, corpus, execution, reporter, interruption)
+    trainer.lr_factor = lr_factor
     return trainer.loop()
 
 
@@ -278,5 +281,4 @@ def _with_newest_learning_rate(run: Run, counters: Counters) -> Counters:
 
 
 if __name__ == "__main__":
-    locations.home().mkdir(parents=True, exist_ok=True)
     sys.exit(main())

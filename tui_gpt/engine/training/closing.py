@@ -1,0 +1,105 @@
+"""The end of a run: everything saved, and of one that is done, the best model measured and put into the library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from tui_gpt.core.errors import TuiGptError
+from tui_gpt.engine.generation.evaluation import evaluate_tokens
+from tui_gpt.engine.training.orders import Orders
+from tui_gpt.engine.training.reporting import say
+
+if TYPE_CHECKING:
+    from tui_gpt.engine.training.trainer import Trainer
+
+Ending = Literal["finished", "stopped", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the loop ended, and why, in a sentence where there is something to say."""
+
+    ending: Ending
+    message: str = ""
+
+
+class _BrokenOff(Exception):  # noqa: N818 - a message, not an error
+    """The final evaluation was told to end."""
+
+
+class Closing:
+    """Ends the loop of a trainer in good order."""
+
+    def __init__(self, trainer: Trainer, orders: Orders) -> None:
+        self._trainer, self._orders = trainer, orders
+
+    def finish(self) -> Outcome:
+        """The end in good order: everything saved; of a run that is done, the best model published."""
+        self._trainer.clock.stop()
+        if self._trainer.saved_step != self._trainer.counters.step:
+            self._trainer.checkpoint({"last"})
+        if self._trainer.interruption.signum or self._orders.stop_asked:
+            return self._leave()
+        self._trainer.reporter.update(activity="evaluating", progress=self._trainer.progress, remaining_seconds=0.0)
+        try:
+            self._final_evaluation()
+        except _BrokenOff:
+            return self._leave()
+        published = self._publish_best()
+        why = self._trainer.stopped_early or "trained to the end"
+        self._trainer.write("end", reason=why, model=published, elapsed=round(self._trainer.clock.elapsed, 3))
+        self._trainer.sync_metrics()
+        return Outcome("finished", why)
+
+    def _leave(self) -> Outcome:
+        signalled = bool(self._trainer.interruption.signum)
+        why = "interrupted by a signal" if signalled else "stopped on request"
+        self._trainer.write("end", reason=why)
+        return Outcome("interrupted" if signalled else "stopped", why)
+
+    def _final_evaluation(self) -> None:
+        """Loss over the whole validation text, in float32, of the last weights and of the best ones so far.
+
+        Evaluations on the way read a part of the text, so that their best says where to look, not what is best.
+        """
+        last, best = self._trainer.counters.step, self._trainer.counters.best_step
+        loss = self._trainer.keeper.whole_loss(last, self._between_batches)
+        if loss is None:  # it could not be saved: measure what is in memory
+            with self._trainer.learner.evaluation_network() as network:
+                tokens = self._trainer.corpus.validation.tokens
+                loss = evaluate_tokens(network, tokens, progress=self._between_batches).loss
+        earlier = self._trainer.keeper.whole_loss(best, self._between_batches) if best not in (None, last) else None
+        last_is_best = earlier is None or loss <= earlier
+        self._trainer.counters = msgspec.structs.replace(
+            self._trainer.counters,
+            best_val_loss=loss if last_is_best else earlier,
+            best_step=last if last_is_best else best,
+        )
+        self._trainer.report_evaluation(
+            loss, self._trainer.corpus.validation.n_tokens - 1, best=last_is_best, whole=True
+        )
+        if not last_is_best:
+            say(f"the weights of step {best} are better: validation loss {earlier:.4f} over all of it")
+        elif self._trainer.saved_step == last:
+            self._trainer.checkpoint({"best", "last"})
+        with self._trainer.learner.evaluation_network() as network:
+            self._trainer.write_sample(network)
+
+    def _between_batches(self, _done: int, _total: int) -> None:
+        self._orders.obey_only_stop()
+        if self._orders.stop_asked or self._trainer.interruption.signum:
+            raise _BrokenOff
+
+    def _publish_best(self) -> str | None:
+        step, loss = self._trainer.counters.best_step, self._trainer.counters.best_val_loss
+        assert step is not None and loss is not None
+        try:
+            entry = self._trainer.keeper.publish_checkpoint(self._trainer.run.name, self._trainer.counters, step, loss)
+        except TuiGptError as error:
+            self._trainer.reporter.warn(f"the run is done, but its model could not be put into the library: {error}")
+            return None
+        say(f"the model is in the library as {entry.name}")
+        return entry.name
