@@ -84,7 +84,9 @@ def launch_trainer(
     """Start the trainer of a run in a session of its own, with stdout and stderr in a log in the run's folder.
 
     `arguments` go to the worker beside the run's folder. With `nproc` above 1 it runs that many workers under
-    torch.distributed.run. Returns at once; `wait_until_started` tells how it went. Raises RunError when the run has a trainer already, or the system starts none.
+    torch.distributed.run. Returns at once; `wait_until_started` tells how it went.
+
+    Raises RunError when the run has a trainer already, or the system starts none.
     """
     run_folder = run_folder.absolute()
     if liveness(run_folder) != "dead":
