@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
 
-from tui_gpt.core.config import to_dict
 from tui_gpt.core.errors import ModelError, RunError, TuiGptError
 from tui_gpt.core.model_handler import ModelEntry, ModelHandler
-from tui_gpt.core.model_record import CorpusRecord, ModelRecord, SampleRecord, TokenizerRecord
 from tui_gpt.core.runs.checkpoints import checkpoint_folder, verify_checkpoint
 from tui_gpt.core.runs.store import Run
 from tui_gpt.engine.generation.evaluation import evaluate_tokens
@@ -19,6 +16,7 @@ from tui_gpt.engine.interop.huggingface import LoadedModel, read_model_folder, w
 from tui_gpt.engine.network import GPT
 from tui_gpt.engine.text.prepare import PreparedCorpus
 from tui_gpt.engine.training.learner import Learner
+from tui_gpt.engine.training.publishing import model_record
 from tui_gpt.engine.training.samples import sample_text
 from tui_gpt.engine.training.state import Counters, write_state
 
@@ -31,11 +29,6 @@ class Keeper:
     def __init__(self, run: Run, learner: Learner, corpus: PreparedCorpus) -> None:
         self._run, self._learner, self._corpus = run, learner, corpus
         self._config = learner.config
-
-    def bits_per_byte(self, loss: float) -> float:
-        """A validation loss in nats per token as bits per UTF-8 byte of the validation text."""
-        validation = self._corpus.validation
-        return loss / math.log(2) * validation.n_tokens / max(1, validation.n_bytes)
 
     def write_checkpoint(self, folder: Path, counters: Counters) -> None:
         """Fill `folder` with the model and with all that resuming needs. Raises RunError when weights overflowed."""
@@ -88,24 +81,15 @@ class Keeper:
     def _save(
         self, name: str, weights: dict[str, Tensor], network: GPT, counters: Counters, step: int, loss: float | None
     ) -> ModelEntry:
-        sample = sample_text(network, self._corpus, self._config)
-        record = ModelRecord(
-            name=name,
-            family=self._config.model.family,
-            n_parameters=network.count_parameters(),
-            config=to_dict(self._config),
-            tokenizer=TokenizerRecord(kind=self._corpus.tokenizer.kind, vocab_size=self._corpus.tokenizer.vocab_size),
-            corpus=CorpusRecord(source=self._run.record.data.source, sha256=self._corpus.sha256),
-            steps=step,
-            tokens_seen=step * self._config.train.batch_size * self._config.model.n_positions,
-            seconds=round(counters.elapsed_seconds, 1),
-            device=self._learner.execution.device_name,
+        record = model_record(
+            self._run,
+            name,
+            step=step,
+            loss=loss,
+            best_loss=counters.best_val_loss,
             train_loss=counters.train_loss,
-            val_loss=loss,
-            best_val_loss=counters.best_val_loss,
-            bits_per_byte=None if loss is None else self.bits_per_byte(loss),
-            parent=self._run.record.parent,
-            sample=None if sample is None else SampleRecord(text=sample.text, prompt=sample.prompt, seed=sample.seed),
+            seconds=counters.elapsed_seconds,
+            sample=sample_text(network, self._corpus, self._config),
         )
         return ModelHandler().save(name, lambda folder: self._write_model(folder, weights), record)
 

@@ -22,6 +22,7 @@ from tui_gpt.engine.training.keeping import Keeper
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.milestones import EvaluationPlan
 from tui_gpt.engine.training.orders import Orders
+from tui_gpt.engine.training.publishing import bits_per_byte
 from tui_gpt.engine.training.reporting import Reporter, say
 from tui_gpt.engine.training.run_clock import RunClock, Throughput
 from tui_gpt.engine.training.samples import sample_text
@@ -284,7 +285,7 @@ class Trainer:
         self.write(
             "eval",
             val_loss=loss,
-            bits_per_byte=self.keeper.bits_per_byte(loss),
+            bits_per_byte=bits_per_byte(self.run.record.data, loss),
             tokens=n_tokens,
             whole=whole,
             best=best,
