@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import click
-import msgspec
 
 from tui_gpt.cli.options import echo_json, json_option
 from tui_gpt.cli.tables import echo_pairs
 from tui_gpt.core.errors import TuiGptError
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was looked at."""
-
-    name: str
-    value: str
-    advice: str = ""
-    """What to do about it, a sentence; empty where all is well."""
-    fatal: bool = False
-    """Whether the program cannot be used as it is."""
 
 
 @click.command("doctor")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from importlib import metadata
 
 from tui_gpt import __version__
-from tui_gpt.cli.doctor import Finding
+from tui_gpt.cli.findings import Finding
 from tui_gpt.cli.tables import amount
 from tui_gpt.core.errors import TuiGptError
 

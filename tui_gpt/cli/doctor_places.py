@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tui_gpt.cli.doctor import Finding
+from tui_gpt.cli.findings import Finding
 from tui_gpt.cli.tables import amount
 from tui_gpt.core import locations
 

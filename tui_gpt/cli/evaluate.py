@@ -186,7 +186,7 @@ def _own_data(source: ModelSource) -> DataConfig:
 def _require_same(source: ModelSource, prepared: PreparedCorpus) -> None:
     """Raise CorpusError where text or tokens are not those of the training."""
     from tui_gpt.core.files import sha256_file
-    from tui_gpt.engine.text.tokenizer_files import TOKENIZER_FILE
+    from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
 
     if prepared.sha256 != source.corpus_sha256:
         now, before = prepared.sha256[:12], (source.corpus_sha256 or "")[:12]

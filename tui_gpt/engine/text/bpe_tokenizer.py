@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tui_gpt.engine.text.byte_alphabet import to_characters
 from tui_gpt.engine.text.tokenizer import END_OF_TEXT, UNKNOWN_ID_BYTES, TokenArray, Tokenizer, TokenizerKind
+from tui_gpt.engine.text.tokenizer_writing import write_tokenizer
 
 if TYPE_CHECKING:
     import tokenizers
@@ -158,8 +159,6 @@ class BpeTokenizer(Tokenizer):
         return fast
 
     def save(self, folder: Path, model_max_length: int | None = None) -> None:
-        from tui_gpt.engine.text.tokenizer_files import write_tokenizer
-
         if self._original is not None:
             text, configuration = self._original
             write_tokenizer(folder, text, configuration, model_max_length)

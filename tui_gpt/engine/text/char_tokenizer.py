@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.engine.text.tokenizer import UNKNOWN_ID_BYTES, TokenArray, Tokenizer, TokenizerKind
+from tui_gpt.engine.text.tokenizer_writing import write_tokenizer
 
 ANY_CHARACTER = r"[\s\S]"
 """Splits a text into characters in the regular expressions of `tokenizers`, line ends included."""
@@ -68,8 +69,6 @@ class CharTokenizer(Tokenizer):
 
     def save(self, folder: Path, model_max_length: int | None = None) -> None:
         from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-
-        from tui_gpt.engine.text.tokenizer_files import write_tokenizer
 
         # Without an unknown token in the vocabulary, WordLevel refuses foreign characters instead of swallowing them.
         vocabulary = {character: number for number, character in enumerate(self.characters)}

@@ -36,7 +36,8 @@ from tui_gpt.engine.text.token_files import (
     read_manifest,
 )
 from tui_gpt.engine.text.tokenizer import Tokenizer, TokenizerKind
-from tui_gpt.engine.text.tokenizer_files import TOKENIZER_FILE, load_tokenizer
+from tui_gpt.engine.text.tokenizer_files import load_tokenizer
+from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
 
 Progress = Callable[[str, float], None]
 """Called with the name of the step and how much of it is done, 0 to 1; what it raises ends the preparation."""

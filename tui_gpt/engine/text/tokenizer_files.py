@@ -1,31 +1,24 @@
-"""`tokenizer.json` and `tokenizer_config.json`: written for every reader, read back strictly."""
+"""`tokenizer.json` and `tokenizer_config.json`, read strictly: our own, and foreign ones of the same kinds."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from tui_gpt.core import files
 from tui_gpt.core.errors import ModelError
 from tui_gpt.engine.text.bpe_tokenizer import REGEX, BpeTokenizer, Pattern
 from tui_gpt.engine.text.byte_alphabet import BYTES_IN_ORDER, to_bytes
 from tui_gpt.engine.text.char_tokenizer import ANY_CHARACTER, CharTokenizer
 from tui_gpt.engine.text.tokenizer import Tokenizer
-
-TOKENIZER_FILE = "tokenizer.json"
-CONFIGURATION_FILE = "tokenizer_config.json"
+from tui_gpt.engine.text.tokenizer_writing import CONFIGURATION_FILE, TOKENIZER_FILE
 
 _LARGEST_BYTES = 64 << 20
 _LARGEST_ID = 4_000_000
 # Of GPT-2's 50256 mergeable tokens, each followed by a line end, in order of their ids.
 _GPT2_TOKENS_SHA256 = "15eb3e208283400182951eb6afca1a79d5d9e9d54128d2182822a6d92700eac9"
-# Names of Python classes and code that a foreign configuration may ask transformers to run.
-_DROPPED_KEYS = {"auto_map", "custom_pipelines"}
 
 
 class _AddedToken(msgspec.Struct):
@@ -54,19 +47,6 @@ class _TokenizerJson(msgspec.Struct):
     pre_tokenizer: Any = None
     post_processor: Any = None
     decoder: Any = None
-
-
-def write_tokenizer(folder: Path, text: str, configuration: Mapping[str, Any], model_max_length: int | None) -> None:
-    """Write both files. `configuration` is added to, or overrides, what every tokenizer here states."""
-    stated: dict[str, Any] = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "clean_up_tokenization_spaces": False,
-        **{key: value for key, value in configuration.items() if key not in _DROPPED_KEYS},
-    }
-    if model_max_length is not None:
-        stated["model_max_length"] = model_max_length
-    files.write_text(folder / TOKENIZER_FILE, text)
-    files.write_text(folder / CONFIGURATION_FILE, json.dumps(stated, indent=2, ensure_ascii=False) + "\n")
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
