@@ -1,0 +1,1 @@
+"""What is compared, on what, and how to repeat it: `python -m benchmarks.NAME`."""
