@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Call, Trained, environment
+from conftest import Call, Trained, environment, tiny_training
 
 from tui_gpt import cli
 from tui_gpt.cli.doctor_machine import compile_seconds
@@ -290,6 +290,11 @@ BAD = [
     (4, "runs pause toy"),
     (3, "train missing.txt"),
     (3, "train {binary}"),
+    (3, "train {same} --tokenizer char"),
+    (2, "train {plain} --set train.sample_prompt=\u0416"),
+    (3, "train {empty}"),
+    (2, "runs resume toy --lr-factor nan"),
+    (2, "train {plain} --config /dev/zero"),
     (2, "train stories --name ../x"),
     (2, "nothing"),
 ]
@@ -300,6 +305,7 @@ def test_bad_input_is_one_sentence_and_an_exit_code(
     code: int, line: str, trained: Trained, call: Call, tmp_path: Path
 ) -> None:
     contents = {"binary": b"\x89PNG\r\n\x1a\n\0\0", "empty": b"", "latin": "sch\xf6n ".encode("latin-1") * 50}
+    contents |= {"same": b"a" * 9000, "plain": b"The cat sat on the mat.\n" * 400}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "folder").mkdir()
@@ -315,6 +321,42 @@ def test_bad_input_is_one_sentence_and_an_exit_code(
     assert sentences[0].startswith("error: ")
     assert "unexpected" not in sentences[0]
     assert sorted(path.name for path in (trained.home / "models").iterdir()) == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_behind_stdout_is_a_sentence(trained: Trained) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tui_gpt", "corpora", "list"],
+            env=environment(trained.home),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the output cannot be written: no space left")
+
+
+def test_a_run_can_be_trained_with_every_stream_closed(home: Path, tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.write_text("The cat sat on the mat.\n" * 400, encoding="utf-8")
+    command = [sys.executable, "-m", "tui_gpt", *tiny_training(text, "mute", "--steps", "2")]
+    closing = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    assert subprocess.run([*closing, *command], env=environment(home), check=False, timeout=120).returncode == 0
+
+
+def test_a_file_name_with_control_sequences_is_told_safely(home: Path, tmp_path: Path, call: Call) -> None:
+    text = tmp_path / "a\x1b[31m.txt"
+    text.write_text("The cat sat on the mat.\n" * 400, encoding="utf-8")
+    done = call(*tiny_training(text, "red", "--steps", "2", "--detach"), home=home)
+    assert done.code == 0, done.err
+    assert "\x1b" not in done.err
+    call("runs", "stop", "red", home=home)
+
+
+def test_help_holds_no_control_characters(call: Call, home: Path) -> None:
+    assert "\b" not in call("--help", home=home).out
 
 
 def test_an_unwritable_stdout_encoding_costs_characters_and_not_the_command(trained: Trained) -> None:

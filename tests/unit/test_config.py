@@ -293,6 +293,8 @@ def test_a_form_learns_of_every_problem_at_once() -> None:
         (b"[model]\nn_layer = 1\nn_layer = 2\n", "not valid TOML"),
         (b"\xff\xfe", "not UTF-8"),
         (b"x = " + b"[" * 100_000, "not valid TOML"),
+        (b"x = " + b"9" * 5000, "too long"),
+        (b"#" * (1 << 20) + b"\n", "more than 1 MB"),
     ],
 )
 def test_a_damaged_file_is_a_sentence_with_its_name(tmp_path: Path, content: bytes, says: str) -> None:
@@ -302,6 +304,18 @@ def test_a_damaged_file_is_a_sentence_with_its_name(tmp_path: Path, content: byt
         read_toml(path)
     assert str(path) in str(caught.value)
     assert says in str(caught.value)
+
+
+def test_a_tree_nested_without_end_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("a." * 5000 + "a = 1\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        build_config((str(path), read_toml(path)))
+
+
+def test_text_that_no_file_can_hold_is_a_sentence() -> None:
+    with pytest.raises(ConfigError, match="not valid Unicode"):
+        build_config(("--set", parse_setting("train.sample_prompt=a\udcff")), ("test", {"train": {"max_steps": 1}}))
 
 
 def test_a_missing_file_is_a_sentence_with_its_name(tmp_path: Path) -> None:

@@ -102,6 +102,13 @@ def test_a_tiny_temperature_is_greedy_and_a_huge_one_even() -> None:
     assert even.max() < 0.05
 
 
+@pytest.mark.parametrize("setting", [{"temperature": 1e-300}, {"repetition_penalty": 1e-300, "temperature": 1e-300}])
+def test_the_smallest_divisors_still_give_a_token(setting: dict[str, float]) -> None:
+    logits = torch.tensor([[5.0, -3.0, 80.0, 0.0]])
+    config = SampleConfig(**setting)
+    assert choose(logits, torch.tensor([[2]]), config, [sample_generator(1, 0)]) == [2]
+
+
 def test_samples_have_chances_of_their_own() -> None:
     def numbers(seed: int, sample: int) -> list[float]:
         return torch.rand(4, generator=sample_generator(seed, sample)).tolist()

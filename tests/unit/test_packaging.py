@@ -107,7 +107,8 @@ def _unpinned(direct: list[Requirement], pins: dict[str, str]) -> set[str]:
             continue
         if name not in pins:
             missing.add(name)
-        if _installed_version(name) != pins.get(name):
+            continue
+        if _installed_version(name) != pins[name]:
             continue
         for text in metadata.requires(name) or []:
             needed = Requirement(text)

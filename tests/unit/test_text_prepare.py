@@ -222,6 +222,24 @@ def test_a_text_too_short_for_the_context_says_what_is_needed(tmp_path: Path, ca
         require_length(prepared, 1024)
 
 
+def test_the_advice_for_a_short_text_is_possible(tmp_path: Path, cache: Path) -> None:
+    prepared = prepare(data(write(tmp_path / "a.txt", "ab"), tokenizer="char"), cache=cache)
+    with pytest.raises(CorpusError, match=r"choose a longer text$"):
+        require_length(prepared, 16)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_folder_may_hold_names_that_are_no_text(tmp_path: Path, cache: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, content in ((b"a\xff.txt", b"The cat sat on the mat. " * 50), (b"b\xff.bin", b"\0")):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(content)
+    prepared = prepare(data(folder, tokenizer="char"), cache=cache)
+    assert prepared.train.n_tokens == 1080
+    with pytest.raises(CorpusError, match="not valid Unicode"):
+        prepare(data(next(path for path in folder.iterdir() if path.suffix == ".txt")), cache=cache)
+
+
 def test_a_cache_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", prose(1000))
     with pytest.raises(CorpusError, match="cannot be written"):

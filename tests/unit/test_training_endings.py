@@ -16,14 +16,18 @@ from training_runs import Scene, final_weights, learned, records, status_of, tin
 
 from tui_gpt.core.errors import ConfigError, RunError
 from tui_gpt.core.runs.checkpoints import checkpoint_folder, read_pointers, verify_checkpoint
+from tui_gpt.core.runs.ownership import TrainerLock
 from tui_gpt.core.runs.store import Run
 from tui_gpt.engine.generation.evaluation import evaluate_tokens
 from tui_gpt.engine.interop.huggingface import read_model_folder
 from tui_gpt.engine.text.prepare import prepare
+from tui_gpt.engine.training import worker
+from tui_gpt.engine.training.distributed import Ranks
 from tui_gpt.engine.training.keeping import Keeper
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.optimizer import Optimizer
-from tui_gpt.engine.training.trainer import Trainer
+from tui_gpt.engine.training.state import Counters
+from tui_gpt.engine.training.trainer import Interruption, Trainer
 
 
 @pytest.fixture
@@ -185,6 +189,37 @@ def test_a_learning_rate_that_blows_the_weights_up_fails_the_run_and_not_its_che
         assert not verify_checkpoint(checkpoint.folder)
         weights = load_file(checkpoint.folder / "model.safetensors")
         assert all(bool(tensor.isfinite().all()) for tensor in weights.values())
+
+
+def test_a_run_whose_last_weights_cannot_be_saved_fails_and_is_taken_up_again(scene: Scene) -> None:
+    run = scene.begin(tiny(scene.text, checkpoint_interval=4, max_steps=10, eval_interval=100))
+    write = Keeper.write_checkpoint
+
+    def full(keeper: Keeper, folder: Path, counters: Counters) -> None:
+        if counters.step > 8:
+            raise RunError("no space left on device")
+        write(keeper, folder, counters)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Keeper, "write_checkpoint", full)
+        assert scene.train_here(run) == 1
+    status = status_of(run)
+    assert status.state == "failed"
+    assert status.error is not None and "step 10 could not be saved (no space" in status.error
+    assert "step 8" in status.error
+    assert scene.train_here(run) == 0
+    assert status_of(run).state == "finished"
+
+
+def test_a_learning_rate_beyond_all_bounds_is_refused_and_not_remembered(scene: Scene) -> None:
+    run = scene.begin(tiny(scene.text, max_steps=10))
+    for factor in (math.nan, 1e9):
+        with pytest.MonkeyPatch.context() as patch, TrainerLock(run.folder):
+            patch.setenv("TUI_GPT_HOME", str(scene.home))
+            assert worker._lead(run, Ranks(), Interruption(), factor) == 2
+        status = status_of(run)
+        assert status.state == "failed" and status.error is not None and "10 is the most" in status.error
+    assert scene.train_here(run) == 0
 
 
 def test_a_text_that_changed_under_a_run_is_told_in_a_sentence(scene: Scene) -> None:

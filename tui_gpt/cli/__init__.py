@@ -6,9 +6,11 @@ Commands are imported when they are called, so that `--help` is instant and torc
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -28,6 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config", "Show, check and explain configurations."),
     "doctor": ("doctor", "Tell what this machine can do, and what is missing."),
 }
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 class _ReaderHasLeftError(Exception):
@@ -78,6 +82,7 @@ def cli(context: click.Context) -> None:
     From nothing to text in a minute:
       tui-gpt train stories --minutes 1 --name first
       tui-gpt sample first --prompt "One day"
+
     \b
     On a text of your own:
       tui-gpt train book.txt --minutes 10 --name book
@@ -95,6 +100,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one return per kind of ending
     """As `main`, returning the exit code."""
+    _replace_closed_streams()
     # A terminal or pipe that cannot show a character gets a replacement instead of a traceback (LANG=C).
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
@@ -115,10 +121,23 @@ def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one retur
         # Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            return _report_unexpected(error)
+        where = f"{error.filename} cannot be written" if error.filename else "the output cannot be written"
+        _say_error(f"{where}: {(error.strerror or str(error)).lower()}; free space or write elsewhere")
+        return 1
     except Exception as error:
         # The last place where a person can get a sentence instead of a traceback.
         return _report_unexpected(error)
     return result if isinstance(result, int) else 0
+
+
+def _replace_closed_streams() -> None:
+    """Give what was closed (`<&-`, `>&-`) to /dev/null, before the next file that is opened takes its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - while the process lives
 
 
 def _show_usage_error(error: click.ClickException) -> None:

@@ -64,7 +64,8 @@ class Narrator:
                 whole = " over the whole validation text" if values.get("whole") else ""
                 best = "  best so far" if values.get("best") else ""
                 loss, bits = values.get("val_loss"), values.get("bits_per_byte")
-                assert isinstance(loss, float)
+                if not isinstance(loss, int | float):
+                    continue  # a damaged line
                 shown_bits = f" ({bits:.3f} bits per byte)" if isinstance(bits, float) else ""
                 self.line(f"step {record.step}: validation loss {loss:.4f}{shown_bits}{whole}{best}")
             elif record.kind == "sample" and self._samples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -224,13 +225,16 @@ def resume(name: str, lr_factor: float | None, detach: bool, as_json: bool) -> i
     from tui_gpt.core.runs.launch import launch_trainer, wait_until_started
     from tui_gpt.core.runs.store import RunStore
 
+    if lr_factor is not None and not math.isfinite(lr_factor):
+        raise click.UsageError(f"--lr-factor takes a number, not {lr_factor}")
     run = RunStore().open(name)
     if run.liveness() != "dead":
         if lr_factor is not None:
             _steer(name, "set_lr", factor=lr_factor)
         _steer(name, "resume")
         return 0
-    if run.effective_state() == "finished":
+    # The summary, because a damaged status.json keeps nobody from training on: the trainer writes a new one.
+    if run.summary().state == "finished":
         raise RunError(f"run {name} is finished; its model is in the library, and a longer run needs a new name")
     execution = run.execution()
     arguments = [] if lr_factor is None else ["--lr-factor", repr(lr_factor)]

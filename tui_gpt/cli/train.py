@@ -123,9 +123,11 @@ def watch(
     if summary.state == "failed":
         raise RunError(f"run {run.name} failed: {summary.error or 'see its log'}")
     if received:
-        narrator.line(
-            f"{run.name} is saved at step {summary.step}; `tui-gpt runs resume {run.name}` goes on from there"
+        # A second signal ends the trainer at once, and a full disk takes no checkpoint: only what is there is promised.
+        saved = (
+            "nothing of it is saved" if summary.last_checkpoint is None else f"saved at step {summary.last_checkpoint}"
         )
+        narrator.line(f"{run.name} has ended, {saved}; `tui-gpt runs resume {run.name}` goes on from there")
         return 128 + received[0]
     if summary.state == "finished":
         narrator.line(_farewell(run))
@@ -141,6 +143,7 @@ def watch(
 
 
 def _description(run: Run) -> str:
+    from tui_gpt.core.safe_text import safe_text
     from tui_gpt.core.sizes import parameters
 
     record = run.record
@@ -152,20 +155,24 @@ def _description(run: Run) -> str:
         if train.max_steps
         else f"{train.max_epochs:g} epochs"
     )
+    source = safe_text(data.source, newlines=False)
     return (
         f"{run.name}: {model.family}, {model.n_layer} layers x {model.n_embd}, context {model.n_positions}, "
-        f"{parameters(model).total / 1e6:.2f} M parameters; {data.source}, {data.n_train_tokens:,} tokens "
+        f"{parameters(model).total / 1e6:.2f} M parameters; {source}, {data.n_train_tokens:,} tokens "
         f"({data.tokenizer}, {data.vocab_size}); {end}"
     )
 
 
 def _farewell(run: Run) -> str:
     from tui_gpt.core.runs.metrics import read_all
+    from tui_gpt.core.safe_text import safe_text
 
     ends = [record for record in read_all(run.folder) if record.kind == "end"]
     model = ends[-1].values.get("model") if ends else None
     if not model:
-        return f"done; the weights are in {run.folder / 'checkpoints'}"
+        status = run.status()
+        why = f" ({safe_text(status.warnings[-1], newlines=False)})" if status and status.warnings else ""
+        return f"done, but no model is in the library{why}; `tui-gpt runs save {run.name} --as NAME` makes it one"
     return (
         f'done: model {model} is in the library; try `tui-gpt sample {model} --prompt "..."` or `tui-gpt chat {model}`'
     )

@@ -15,6 +15,9 @@ from msgspec import Meta
 
 Family = Literal["gpt2", "qwen3"]
 
+SHORTEST_CONTEXT = 2
+LARGEST_LEARNING_RATE = 10
+
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of the parts of a configuration: immutable, named arguments only, unknown keys refused."""
@@ -35,7 +38,10 @@ class ModelConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(description="Number of tokens the model knows. Left out, it is the tokenizer's."),
     ] = None
     n_positions: Annotated[
-        int, Meta(ge=2, le=1_048_576, description="Context length in tokens: how far back the model can see.")
+        int,
+        Meta(
+            ge=SHORTEST_CONTEXT, le=1_048_576, description="Context length in tokens: how far back the model can see."
+        ),
     ] = 256
     n_embd: Annotated[int, Meta(ge=2, le=65_536, description="Width: numbers per token between the blocks.")] = 256
     n_layer: Annotated[int, Meta(ge=1, le=512, description="Number of blocks (attention, then MLP).")] = 4
@@ -163,7 +169,9 @@ class TrainConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
         Literal["adamw", "muon"],
         Meta(description="adamw for all weights, or muon for the blocks' matrices and adamw for the rest."),
     ] = "adamw"
-    learning_rate: Annotated[float, Meta(ge=0, le=10, description="Peak learning rate of AdamW.")] = 1e-3
+    learning_rate: Annotated[
+        float, Meta(ge=0, le=LARGEST_LEARNING_RATE, description="Peak learning rate of AdamW.")
+    ] = 1e-3
     muon_learning_rate: Annotated[float, Meta(ge=0, le=10, description="Peak learning rate of Muon.")] = 0.02
     beta1: Annotated[float, Meta(ge=0, lt=1, description="AdamW: decay of the gradient's average.")] = 0.9
     beta2: Annotated[float, Meta(ge=0, lt=1, description="AdamW: decay of the squared gradient's average.")] = 0.95

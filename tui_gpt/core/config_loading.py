@@ -19,6 +19,8 @@ from tui_gpt.core.errors import ConfigError
 S = TypeVar("S", bound=msgspec.Struct)
 Tree = dict[str, Any]
 
+_LARGEST_FILE = 1 << 20
+
 
 class FieldDoc(msgspec.Struct, frozen=True):
     """What a form, a help text or a completion needs to know about one field."""
@@ -99,9 +101,16 @@ def build_config(*layers: tuple[str, Mapping[str, Any]]) -> RunConfig:
     Raises ConfigError with the first problem found.
     """
     merged: Tree = {}
-    for _, tree in layers:
-        _overlay(merged, tree)
+    for source, tree in layers:
+        try:
+            _overlay(merged, tree)
+        except RecursionError:
+            raise ConfigError(source, "is nested too deeply; a section holds fields and no further sections") from None
     config = convert(merged, RunConfig)
+    try:
+        msgspec.json.encode(config)
+    except UnicodeEncodeError as error:  # a command line may hold any bytes
+        raise ConfigError("configuration", f"the text {_shown(error.object)} is not valid Unicode; retype it") from None
     first = next(iter(problems(config)), None)
     if first is not None:
         raise ConfigError(first.path, first.message)
@@ -214,13 +223,19 @@ def _bound(match: re.Match[str]) -> str:
 def read_toml(path: Path) -> Tree:
     """The tree in a TOML file. Raises ConfigError that names the file, and the line where the parser knows it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as handle:
+            content = handle.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise ConfigError(str(path), f"is no configuration: it has more than {_LARGEST_FILE >> 20} MB")
+        return tomllib.loads(content.decode("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), f"is not valid TOML: {error}") from None
     except RecursionError:
         raise ConfigError(str(path), "is not valid TOML: it is nested too deeply") from None
     except UnicodeDecodeError:
         raise ConfigError(str(path), "is not UTF-8 text, as TOML files are") from None
+    except ValueError:  # Python reads no number of more than 4300 digits
+        raise ConfigError(str(path), "is not valid TOML: it holds a number that is too long") from None
     except OSError as error:
         raise ConfigError(str(path), f"cannot be read: {error.strerror}") from None
 

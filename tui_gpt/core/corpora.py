@@ -81,6 +81,12 @@ def find(name_or_path: str) -> CorpusInfo:
         exists = False
     if not exists:
         raise CorpusError(_unknown(name_or_path))
+    try:
+        str(path.absolute()).encode("utf-8")
+    except UnicodeEncodeError:
+        raise CorpusError(
+            f"the name {str(path.absolute())!r} is not valid Unicode, so no run could keep it; rename it, and try again"
+        ) from None
     return CorpusInfo(
         name=path.name or str(path),
         title=path.name or str(path),

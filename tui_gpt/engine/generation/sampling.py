@@ -21,11 +21,15 @@ _SEED_RANGE = 1 << 63
 # How many tokens are looked at for a small nucleus before all are sorted.
 _NUCLEUS_HEAD = 512
 
+# Temperature and penalty both at this leave float32 logits finite; smaller ones would choose no other token.
+_SMALLEST_DIVISOR = 1e-15
+
 
 def penalize_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     """Make the tokens in `seen` (B, T) less likely: divide positive logits by `penalty`, multiply negative ones (Keskar
     et al., 2019). However often a token was seen, it counts once."""
     chosen = logits.gather(1, seen)
+    penalty = max(penalty, _SMALLEST_DIVISOR)
     return logits.scatter(1, seen, torch.where(chosen < 0, chosen * penalty, chosen / penalty))
 
 
@@ -61,7 +65,7 @@ def keep_min_p(logits: Tensor, share: float) -> Tensor:
 
 def shape_logits(logits: Tensor, config: SampleConfig) -> Tensor:
     """Apply temperature (which must not be 0), top-k, top-p and min-p, each where it is switched on."""
-    logits = logits / config.temperature
+    logits = logits / max(config.temperature, _SMALLEST_DIVISOR)
     if config.top_k:
         logits = keep_top_k(logits, config.top_k)
     if config.top_p < 1:

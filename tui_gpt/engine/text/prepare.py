@@ -18,7 +18,7 @@ import filelock
 import msgspec
 
 from tui_gpt.core import files, locations
-from tui_gpt.core.config import DataConfig
+from tui_gpt.core.config import SHORTEST_CONTEXT, DataConfig
 from tui_gpt.core.errors import CorpusError, ModelError
 from tui_gpt.engine.text.char_tokenizer import CharTokenizer
 from tui_gpt.engine.text.sources import Document, Source, Spool, open_source
@@ -130,11 +130,14 @@ def require_length(prepared: PreparedCorpus, n_positions: int) -> None:
     needed = n_positions + 1
     for name, part in (("training", prepared.train), ("validation", prepared.validation)):
         if part.n_tokens < needed:
+            ways = ["choose a longer text"]
+            if part.n_tokens > SHORTEST_CONTEXT:
+                ways.append(f"set model.n_positions to at most {part.n_tokens - 1:,}")
+            if part is prepared.validation:
+                ways.append("raise data.validation_fraction")
             raise CorpusError(
                 f"the {name} part of {prepared.source} has {part.n_tokens:,} tokens, and a context of {n_positions:,} "
-                f"needs at least {needed:,}; choose a longer text, set model.n_positions to at most "
-                f"{max(part.n_tokens - 1, 0):,}"
-                + (", or raise data.validation_fraction" if part is prepared.validation else "")
+                f"needs at least {needed:,}; {', or '.join(ways)}"
             )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO, Literal
 
 import msgspec
@@ -14,6 +16,7 @@ import msgspec
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.corpora import CorpusInfo, find
 from tui_gpt.core.errors import CorpusError
+from tui_gpt.core.safe_text import safe_text
 from tui_gpt.engine.text.builtin import builtin_documents, builtin_version
 from tui_gpt.engine.text.reading import TextFiles, find_text_files, read_blocks
 
@@ -60,7 +63,7 @@ def open_source(data: DataConfig) -> Source:
 class _FileSource(Source):
     def __init__(self, info: CorpusInfo, files: TextFiles, encoding: str, errors: Literal["strict", "replace"]) -> None:
         self.info = info
-        self.skipped = files.skipped
+        self.skipped = tuple(safe_text(reason, newlines=False) for reason in files.skipped)
         self._files = files
         self._encoding = encoding
         self._errors = errors
@@ -88,7 +91,14 @@ class _FileSource(Source):
             if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < _SETTLED_NS:
                 return None
             states.append(
-                (str(path.absolute()), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+                (
+                    _written(path.absolute()),
+                    state.st_dev,
+                    state.st_ino,
+                    state.st_size,
+                    state.st_mtime_ns,
+                    state.st_ctime_ns,
+                )
             )
         return _sha256_of(["files", self._encoding, self._errors, states])
 
@@ -113,6 +123,11 @@ class _BuiltinSource(Source):
     def fingerprint(self) -> str | None:
         size = self._megabytes if self.info.kind == "generated" else None
         return _sha256_of(["builtin", self.info.name, size, builtin_version(self.info.name)])
+
+
+def _written(path: Path) -> str:
+    """The path in valid Unicode: the names in a folder may be any bytes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _sha256_of(value: object) -> str:

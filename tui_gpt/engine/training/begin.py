@@ -11,7 +11,7 @@ import psutil
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.config_loading import with_vocabulary
 from tui_gpt.core.corpora import CATALOGUE
-from tui_gpt.core.errors import ConfigError, RunError
+from tui_gpt.core.errors import ConfigError, CorpusError, RunError, TuiGptError
 from tui_gpt.core.names import check_name, name_from
 from tui_gpt.core.runs.records import DataRecord, RunRecord, utc_now
 from tui_gpt.core.runs.store import Run, RunStore
@@ -36,7 +36,9 @@ def begin_run(
             raise RunError(f"there is a run named {name} already; choose another name, e.g. {free}, or delete that run")
     _require_ranks(config, processes)
     corpus = prepare(config.data, progress=progress)
+    _require_vocabulary(corpus)
     resolved = _resolve(config, corpus)
+    _require_sample_prompt(resolved, corpus)
     require_length(corpus, resolved.model.n_positions)
     require_fit(resolved)
     record = RunRecord(
@@ -70,6 +72,22 @@ def _require_ranks(config: RunConfig, processes: int) -> None:
             f"{train.grad_accumulation_steps} accumulation steps; take a multiple of "
             f"{processes * train.grad_accumulation_steps}",
         )
+
+
+def _require_vocabulary(corpus: PreparedCorpus) -> None:
+    if corpus.tokenizer.vocab_size < 2:
+        raise CorpusError(
+            f"{corpus.source} consists of a single character, repeated, so there is nothing to learn; choose another "
+            "text, or the tokenizer bpe"
+        )
+
+
+def _require_sample_prompt(config: RunConfig, corpus: PreparedCorpus) -> None:
+    """Raises ConfigError for a prompt that would fail the run at its first evaluation, perhaps hours from now."""
+    try:
+        corpus.tokenizer.encode(config.train.sample_prompt)
+    except TuiGptError as error:
+        raise ConfigError("train.sample_prompt", f"cannot be continued: {error}") from None
 
 
 def _resolve(config: RunConfig, corpus: PreparedCorpus) -> RunConfig:

@@ -39,8 +39,9 @@ class Closing:
     def finish(self) -> Outcome:
         """The end in good order: everything saved; of a run that is done, the best model published."""
         self._trainer.clock.stop()
-        if self._trainer.saved_step != self._trainer.counters.step:
-            self._trainer.checkpoint({"last"})
+        problem = ""
+        if self._trainer.saved_step != self._trainer.counters.step and not self._trainer.checkpoint({"last"}):
+            problem = self._trainer.reporter.status.warnings[-1]
         if self._trainer.interruption.signum or self._orders.stop_asked:
             return self._leave()
         self._trainer.reporter.update(activity="evaluating", progress=self._trainer.progress, remaining_seconds=0.0)
@@ -49,10 +50,23 @@ class Closing:
         except _BrokenOff:
             return self._leave()
         published = self._publish_best()
+        if published is None and problem:
+            return self._lose(problem)
         why = self._trainer.stopped_early or "trained to the end"
         self._trainer.write("end", reason=why, model=published, elapsed=round(self._trainer.clock.elapsed, 3))
         self._trainer.sync_metrics()
         return Outcome("finished", why)
+
+    def _lose(self, problem: str) -> Outcome:
+        """The last weights are neither in a checkpoint nor in the library: resuming makes them again."""
+        step, saved = self._trainer.counters.step, self._trainer.saved_step
+        why = (
+            f"trained to the end, but the weights of step {step} could not be saved ({problem}); put that right, and "
+            f"`tui-gpt runs resume {self._trainer.run.name}` goes on from "
+            f"{'the beginning' if saved is None else f'step {saved}'}"
+        )
+        self._trainer.write("end", reason=why)
+        return Outcome("failed", why)
 
     def _leave(self) -> Outcome:
         signalled = bool(self._trainer.interruption.signum)

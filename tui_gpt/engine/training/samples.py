@@ -13,6 +13,8 @@ from tui_gpt.engine.network import GPT
 from tui_gpt.engine.text.prepare import PreparedCorpus
 
 _PROMPT_WORDS = 3
+_PROMPT_CHARACTERS = 60
+"""Where words are not told apart by spaces."""
 _LOOK_AT_TOKENS = 200
 
 
@@ -37,7 +39,7 @@ def sample_prompt(corpus: PreparedCorpus, config: RunConfig) -> str:
     text = corpus.tokenizer.decode([token for token in ids if token != eot])
     # The split may fall into the middle of a word: begin with the first whole line.
     line = next((line for line in text.split("\n")[1:] if line.strip()), text.split("\n")[0])
-    return " ".join(line.split()[:_PROMPT_WORDS]) or line[:1]
+    return " ".join(line.split()[:_PROMPT_WORDS])[:_PROMPT_CHARACTERS] or line[:1]
 
 
 def sample_text(network: GPT, corpus: PreparedCorpus, config: RunConfig) -> Sample | None:

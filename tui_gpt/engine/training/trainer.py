@@ -9,7 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.config import LARGEST_LEARNING_RATE
+from tui_gpt.core.errors import ConfigError, TuiGptError
 from tui_gpt.core.runs.checkpoints import publish_checkpoint, rotate
 from tui_gpt.core.runs.metrics import MetricsWriter, Value
 from tui_gpt.core.runs.store import Run
@@ -86,11 +87,11 @@ class Trainer:
         if self.ranks.leads:
             self.metrics = MetricsWriter(self.run.folder, self.counters.step, {"elapsed": self.clock.elapsed})
             self._orders = Orders(self)
-            if self.lr_factor != 1.0:
-                self.scale_learning_rate(self.counters.lr_scale * self.lr_factor)
-        self.clock.start()
-        self.reporter.update(state="running", activity="compiling" if self.learner.execution.compile else "")
         try:
+            if self.ranks.leads and self.lr_factor != 1.0:
+                self.scale_learning_rate(self.counters.lr_scale * self.lr_factor)
+            self.clock.start()
+            self.reporter.update(state="running", activity="compiling" if self.learner.execution.compile else "")
             return self._steps()
         finally:
             self.clock.stop()
@@ -207,8 +208,12 @@ class Trainer:
 
     def scale_learning_rate(self, scale: float) -> float:
         """Multiply the configured learning rates by `scale` from now on, with a mark; returns AdamW's peak."""
-        self.counters = msgspec.structs.replace(self.counters, lr_scale=scale)
         peak = self.train.learning_rate * scale
+        if not peak <= LARGEST_LEARNING_RATE:  # nor is a number that is none
+            raise ConfigError(
+                "train.learning_rate", f"cannot be {peak:g}: {LARGEST_LEARNING_RATE:g} is the most; ask for less"
+            )
+        self.counters = msgspec.structs.replace(self.counters, lr_scale=scale)
         self.mark(f"peak learning rate set to {peak:g}", lr_scale=scale)
         return peak
 

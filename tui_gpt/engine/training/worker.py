@@ -7,6 +7,7 @@ Leaves with 0 when the run finished or was stopped on request, 130 and 143 after
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -275,7 +276,12 @@ def _with_newest_learning_rate(run: Run, counters: Counters) -> Counters:
     """A learning rate that was set after the checkpoint, but before the step that follows it, stands in the metrics."""
     for record in reversed(read_all(run.folder)):
         scale = record.values.get("lr_scale")
-        if record.kind == "mark" and record.step == counters.step and isinstance(scale, int | float):
+        if (
+            record.kind == "mark"
+            and record.step == counters.step
+            and isinstance(scale, int | float)
+            and math.isfinite(scale)
+        ):
             return msgspec.structs.replace(counters, lr_scale=float(scale))
     return counters
 
