@@ -309,3 +309,10 @@ def test_the_damaged_are_listed_with_the_reason(handler: ModelHandler, tmp_path:
     with pytest.raises(ModelError, match="link"):
         handler.delete("link")
     assert (tmp_path / "examples").is_dir()
+
+
+def test_a_file_in_the_place_of_the_library_is_said_and_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("not a folder")
+    handler = ModelHandler(tmp_path / "home" / "models", tmp_path / "none", tmp_path / "notes.txt")
+    with pytest.raises(ModelError, match="no folder"):
+        handler.list()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from tui_gpt.core.errors import RunError
 from tui_gpt.core.runs.metrics import MetricRecord, MetricsReader
 from tui_gpt.core.runs.store import Run, RunSummary
 from tui_gpt.core.safe_text import safe_text
@@ -55,6 +56,7 @@ class Narrator:
         self._terminal = sys.stderr.isatty()
         self._shown = False
         self._samples = samples
+        self._warned: set[str] = set()
 
     def tell(self, records: list[MetricRecord]) -> None:
         """Evaluations, samples and marks as lines that stay."""
@@ -73,6 +75,17 @@ class Narrator:
                 self.line("\n".join(f"  | {line}" for line in self._wrapped(safe_text(text))))
             elif record.kind == "mark":
                 self.line(f"step {record.step}: {safe_text(str(values.get('event')), newlines=False)}")
+
+    def warn(self, run: Run) -> None:
+        """What the trainer has warned of since the last look."""
+        try:
+            status = run.status()
+        except RunError:
+            return  # the state says that it is damaged
+        for warning in status.warnings if status else ():
+            if warning not in self._warned:
+                self._warned.add(warning)
+                self.line(f"warning: {safe_text(warning, newlines=False)}")
 
     def _wrapped(self, text: str) -> Iterator[str]:
         """The lines of a sample, broken where the terminal ends."""
@@ -114,6 +127,7 @@ def follow(
             over = ended() if ended is not None else None
             summary = run.summary()
             narrator.tell(reader.poll())
+            narrator.warn(run)
             if over or (over is None and summary.state in OVER):
                 narrator.tell(reader.poll())
                 return run.summary()

@@ -111,9 +111,17 @@ def watch(
             # It does not hold its lock yet, or has just ended: then the process itself hears it.
             process.send_signal(signum)
 
+    told: list[int] = []
+
+    def has_ended() -> bool:
+        if received and not told:
+            told.append(received[0])
+            narrator.line(f"{run.name} ends after this step, with a checkpoint; a second signal ends it at once")
+        return process.poll() is not None
+
     before = {signum: signal.signal(signum, pass_on) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
-        summary = follow(run, narrator, reader, ended=lambda: process.poll() is not None)
+        summary = follow(run, narrator, reader, ended=has_ended)
         code = process.wait()
     finally:
         for signum, handler in before.items():
@@ -148,13 +156,9 @@ def _description(run: Run) -> str:
 
     record = run.record
     model, data, train = record.config.model, record.data, record.config.train
-    end = (
-        f"{train.max_minutes:g} minutes"
-        if train.max_minutes
-        else f"{train.max_steps} steps"
-        if train.max_steps
-        else f"{train.max_epochs:g} epochs"
-    )
+    ends = (("minute", train.max_minutes), ("step", train.max_steps), ("epoch", train.max_epochs))
+    unit, count = next((unit, count) for unit, count in ends if count is not None)
+    end = f"{count:g} {unit}{'' if count == 1 else 's'}"
     source = safe_text(data.source, newlines=False)
     return (
         f"{run.name}: {model.family}, {model.n_layer} layers x {model.n_embd}, context {model.n_positions}, "

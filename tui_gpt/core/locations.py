@@ -40,7 +40,7 @@ def cache_dir() -> Path:
 def example_models_dir() -> Path | None:
     """The trained examples that come with the program: in the wheel, or in a source checkout. None when absent."""
     package = Path(__file__).resolve().parent.parent
-    for candidate in (package / "example_models", package.parent / "models"):
-        if candidate.is_dir():
-            return candidate
-    return None
+    checkout = package.parent
+    # Beside an installed package, a folder named models would be somebody else's.
+    in_checkout = [checkout / "models"] if (checkout / "pyproject.toml").is_file() else []
+    return next((folder for folder in (package / "example_models", *in_checkout) if folder.is_dir()), None)

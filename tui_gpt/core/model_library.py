@@ -30,6 +30,8 @@ LOCK_SECONDS = 60.0
 
 _LOCK = ".library.lock"
 _SAVING = ".saving-"
+# How often a model must be missing in a row, while others may be replacing it, to count as not there.
+_LOOKS = 5
 _REPLACED = ".replaced."
 _DELETED = ".deleted-"
 
@@ -43,6 +45,10 @@ class ModelLibrary:
     def names(self) -> list[str]:
         """The name of every folder, and of every link to one, that is not the library's own."""
         if not self.root.is_dir():
+            places = (self.root, *self.root.parents)
+            obstacle = next((place for place in places if os.path.lexists(place) and not place.is_dir()), None)
+            if obstacle is not None:
+                raise ModelError(f"{obstacle} is no folder, so there can be no library in it; move it out of the way")
             return []
         self.restore_interrupted()
         try:
@@ -56,8 +62,13 @@ class ModelLibrary:
 
     def folder(self, name: str) -> Path | None:
         """The folder of that name, None when there is none. Raises ModelError for links and files."""
-        self.restore_interrupted(name)
-        return self._folder(name)
+        for _ in range(_LOOKS):
+            self.restore_interrupted(name)
+            found = self._folder(name)
+            if found is not None:
+                return found
+            # It may have been set aside since the first look, and be in its place again by the next one.
+        return None
 
     def _folder(self, name: str) -> Path | None:
         folder = self.root / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,6 +72,8 @@ def write_model_folder(
     try:
         save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
         _write_json(folder / "config.json", config)
+        # safetensors writes files that only their owner can read; a model is to be as open as any other file.
+        shutil.copymode(folder / "config.json", folder / WEIGHTS)
         _write_json(folder / "generation_config.json", _generation_config(sample or SampleConfig(), tokenizer))
         tokenizer.save(folder, model_max_length=model.n_positions)
     except (OSError, SafetensorError) as error:  # safetensors reports a full disk as an error of its own

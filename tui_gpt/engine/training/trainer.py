@@ -272,8 +272,12 @@ class Trainer:
         self.report_evaluation(loss, n_tokens, best=best)
 
     def write_sample(self, network: GPT) -> None:
-        """What the network writes now, into the metrics."""
-        sample = sample_text(network, self.corpus, self.config)
+        """What the network writes now, into the metrics. A sample that cannot be is no reason to stop."""
+        try:
+            sample = sample_text(network, self.corpus, self.config)
+        except TuiGptError as error:
+            self.reporter.warn(f"no sample could be written: {error}")
+            return
         if sample is not None:
             self.write("sample", text=sample.text, prompt=sample.prompt, seed=sample.seed)
 
