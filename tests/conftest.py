@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from training_runs import Scene
 
 # Before torch is imported anywhere: the tensors of tests are tiny, so that more threads cost more than they give, and
 # sums come out alike on every machine. Trainers started by tests set their own number.
@@ -44,3 +48,14 @@ def shared_data() -> Path:
     if not (folder / "tinyshakespeare.txt").is_file():
         pytest.skip(f"no real corpora at {folder}; set TUI_GPT_SHARED_DATA to a folder with tinyshakespeare.txt")
     return folder
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """A home with a small text, whose trainers end with the test."""
+    # Not at the top: what it brings in loads torch, which must come after the number of threads is set.
+    from training_runs import Scene
+
+    scene = Scene(tmp_path)
+    yield scene
+    scene.end_all()

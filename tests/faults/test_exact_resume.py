@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,13 +56,6 @@ CASES: dict[str, dict[str, Any]] = {
         "checkpoint_interval": 7,
     },
 }
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    scene = Scene(tmp_path)
-    yield scene
-    scene.end_all()
 
 
 def train_with_a_new_learning_rate(scene: Scene, run: Run, *faults: dict[str, Any]) -> int:

@@ -273,7 +273,8 @@ def test_harm_to_a_file_is_found_and_the_model_is_not_loaded(
 def test_a_library_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     handler = ModelHandler(tmp_path / "file", tmp_path / "examples", tmp_path / "notes.txt")
-    assert handler.list() == []
+    with pytest.raises(ModelError, match="no folder"):
+        handler.list()
     with pytest.raises(ModelError, match="cannot be changed"):
         handler.save("bard", lambda folder: None, ModelRecord(name="", family="gpt2"))
 

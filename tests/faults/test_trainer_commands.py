@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from training_runs import (
     Scene,
@@ -25,13 +22,6 @@ from training_runs import (
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.runs import commands
 from tui_gpt.core.runs.checkpoints import read_pointers
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    scene = Scene(tmp_path)
-    yield scene
-    scene.end_all()
 
 
 def test_a_run_that_is_steered_in_every_way_and_stopped_learns_what_one_left_alone_does(scene: Scene) -> None:

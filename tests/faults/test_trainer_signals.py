@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from training_runs import (
@@ -29,13 +27,6 @@ from tui_gpt.core.runs.checkpoints import verify_checkpoint
 from tui_gpt.core.runs.launch import trainer_environment
 from tui_gpt.core.runs.ownership import liveness
 from tui_gpt.core.runs.store import RunStore
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    scene = Scene(tmp_path)
-    yield scene
-    scene.end_all()
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

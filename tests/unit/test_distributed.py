@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from training_runs import (
@@ -25,13 +23,6 @@ from training_runs import (
 
 from tui_gpt.core.runs.checkpoints import verify_checkpoint
 from tui_gpt.engine.training.distributed import Ranks
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    scene = Scene(tmp_path)
-    yield scene
-    scene.end_all()
 
 
 def values(run: object, name: str, kind: str = "train") -> list[float]:
