@@ -39,6 +39,7 @@ class Closing:
     def finish(self) -> Outcome:
         """The end in good order: everything saved; of a run that is done, the best model published."""
         self._trainer.clock.stop()
+        self._trainer.reporter.update(elapsed_seconds=self._trainer.clock.elapsed)
         problem = ""
         if self._trainer.saved_step != self._trainer.counters.step and not self._trainer.checkpoint({"last"}):
             problem = self._trainer.reporter.status.warnings[-1]
