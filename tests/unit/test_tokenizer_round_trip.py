@@ -134,7 +134,7 @@ def test_a_cut_is_found_in_any_long_text_with_words() -> None:
 def test_a_megabyte_without_a_word_end_is_encoded_in_seconds(run: str) -> None:
     started = time.monotonic()
     assert BPE.decode(BPE.encode(run)) == run
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 120
 
 
 @pytest.fixture
