@@ -356,3 +356,13 @@ def test_an_unwritable_stdout_encoding_costs_characters_and_not_the_command(trai
     )
     assert done.returncode == 0
     assert os.fsencode("stories") in done.stdout
+
+
+@pytest.mark.parametrize("device", ["mps", "cuda:99"])
+def test_a_device_that_is_not_there_is_said_before_a_run_takes_the_name(device: str, call: Call, home: Path) -> None:
+    if device == "mps" and sys.platform == "darwin":
+        pytest.skip("an Apple GPU may be there")
+    done = call("train", "stories", "--name", "elsewhere", "--device", device, home=home)
+    assert done.code == 2
+    assert "train.device" in done.err and "Traceback" not in done.err
+    assert not (home / "runs" / "elsewhere").exists()

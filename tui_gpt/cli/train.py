@@ -74,6 +74,11 @@ def command(
         overlay("train", max_minutes=minutes, max_steps=steps, max_epochs=epochs, device=device),
     ]
     config = configured(layers)
+    if config.train.device not in ("auto", "cpu"):
+        # Asked before a run is made, which would keep its name; only then is the wait for torch worth it.
+        from tui_gpt.engine.training.devices import choose_device
+
+        choose_device(config.train.device)
     if nproc > 1 and config.train.device == "mps":
         raise ConfigError("--nproc", "is for CUDA devices and CPUs; there is one Apple GPU")
     progress = ProgressLine()
