@@ -28,8 +28,8 @@ _TAIL_LINES = 15
 # Read once, when a process starts, so that the trainer itself would be too late to set them:
 # - glibc returns large buffers to the kernel at every free, and faulting their pages in again costs a CPU trainer more
 #   than the arithmetic;
-# - libgomp's threads wait for each other by spinning. While anything else wants a core (an app, a browser) that made
-#   two-core training eight times slower; spinning briefly costs 3 % of the speed on a machine of one's own.
+# - libgomp's threads wait for each other by spinning, which costs most while something else (an app, a browser) wants a
+#   core. Spinning briefly makes steps slower alone and faster beside a busy process: docs/experiments.md has both.
 _SURROUNDINGS = {
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
