@@ -8,8 +8,8 @@ from tui_gpt.core.config import RunConfig
 from tui_gpt.core.sizes import flops_per_token
 from tui_gpt.engine.text.batches import Batches
 
-# By arithmetic, from single readings: compiling cost 15 to 29 seconds on two CPU cores and took a sixth to a quarter off
-# a step, which earns itself back in one to three minutes; the rest is a reserve for models that gain less.
+# By arithmetic, from single readings: compiling cost 15 to 29 seconds on two CPU cores and took a sixth to a quarter
+# off a step, so it earns itself back in one to three minutes; the rest is a reserve for models that gain less.
 _LONG_MINUTES = 8.0
 # What two CPU cores train in that time.
 _LONG_FLOPS = 8 * 60 * 1.5e11
