@@ -30,7 +30,7 @@ from tui_gpt.engine.training.trainer import Interruption
 
 HERE = Path(__file__).resolve().parent
 DEADLINE = 60.0
-CLOCK_VALUES = ("elapsed", "tokens_per_second")
+CLOCK_VALUES = ("elapsed", "tokens_per_second", "memory")
 """What two runs of the same steps need not share."""
 
 

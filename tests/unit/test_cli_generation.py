@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from conftest import Call, Trained, environment, tiny_training
 
-from tui_gpt.cli.terminal_text import SafeStream
+from tui_gpt.core.safe_stream import SafeStream
 from tui_gpt.core.safe_text import safe_text
 
 DEADLINE = 60.0

@@ -46,8 +46,8 @@ def command(name: str, checkpoint: str | None, device: str, **fields: Any) -> in
       printf 'ROMEO:\\n/retry\\n' | tui-gpt chat bard --seed 1
     """
     from tui_gpt.cli.conversation import Conversation
-    from tui_gpt.cli.model_source import load_source
     from tui_gpt.core.config import SampleConfig
+    from tui_gpt.engine.generation.model_source import load_source
 
     sample_settings(SampleConfig(), fields)  # what is wrong with the options is said before anything is loaded
     source, loaded = load_source(name, checkpoint, device)

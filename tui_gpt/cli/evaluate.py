@@ -16,9 +16,9 @@ from tui_gpt.core.errors import CorpusError, ModelError
 
 if TYPE_CHECKING:
     from tui_gpt.cli.following import ProgressLine
-    from tui_gpt.cli.model_source import ModelSource
     from tui_gpt.core.config import DataConfig
     from tui_gpt.engine.generation.evaluation import TextEvaluation
+    from tui_gpt.engine.generation.model_source import ModelSource
     from tui_gpt.engine.interop.huggingface import LoadedModel
     from tui_gpt.engine.text.prepare import PreparedCorpus
 
@@ -78,7 +78,7 @@ def command(
       tui-gpt eval bard --corpus stories
     """
     from tui_gpt.cli.following import ProgressLine
-    from tui_gpt.cli.model_source import load_source
+    from tui_gpt.engine.generation.model_source import load_source
 
     if file is not None and corpus is not None:
         raise click.UsageError("give either FILE or --corpus")
@@ -156,9 +156,16 @@ def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressL
     data = _own_data(source)
     try:
         prepared = prepare(data, progress=progress)
+        _require_same_text(source, prepared)
+        if not _has_tokenizer_of(source, prepared):
+            # A model that continues another one keeps that one's tokenizer, whatever its text would have given.
+            prepared = prepare(data, tokenizer=loaded.tokenizer, progress=progress)
     except CorpusError as error:
         raise CorpusError(f"the text that {source.title} was trained on cannot be had ({error}); give a FILE") from None
-    _require_same(source, prepared)
+    if not _has_tokenizer_of(source, prepared):
+        raise CorpusError(
+            f"the tokens of {prepared.source} are not those that {source.title} was trained on; give the text as FILE"
+        )
     validation = prepared.validation
     result = evaluate_tokens(
         loaded.network, validation.tokens, progress=lambda done, total: progress("evaluating", done / total)
@@ -183,22 +190,21 @@ def _own_data(source: ModelSource) -> DataConfig:
     return source.config.data
 
 
-def _require_same(source: ModelSource, prepared: PreparedCorpus) -> None:
-    """Raise CorpusError where text or tokens are not those of the training."""
-    from tui_gpt.core.files import sha256_file
-    from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
-
+def _require_same_text(source: ModelSource, prepared: PreparedCorpus) -> None:
+    """Raise CorpusError where the text is not that of the training."""
     if prepared.sha256 != source.corpus_sha256:
         now, before = prepared.sha256[:12], (source.corpus_sha256 or "")[:12]
         raise CorpusError(
-            f"{prepared.source} is not the text that {source.title} was trained on (its SHA-256 is {now} and was "
-            f"{before}); to measure it all the same, give it as FILE"
+            f"{prepared.source} is not the text that {source.title} was trained on: its SHA-256 is {now} and was "
+            f"{before}"
         )
-    ours, theirs = prepared.folder / TOKENIZER_FILE, source.folder / TOKENIZER_FILE
-    if sha256_file(ours) != sha256_file(theirs):
-        raise CorpusError(
-            f"the tokens of {prepared.source} are not those that {source.title} was trained on; give the text as FILE"
-        )
+
+
+def _has_tokenizer_of(source: ModelSource, prepared: PreparedCorpus) -> bool:
+    from tui_gpt.core.files import sha256_file
+    from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
+
+    return sha256_file(prepared.folder / TOKENIZER_FILE) == sha256_file(source.folder / TOKENIZER_FILE)
 
 
 def _tell(report: Report) -> None:

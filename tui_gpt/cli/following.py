@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import click
 
 from tui_gpt.core.errors import RunError
+from tui_gpt.core.figures import duration
 from tui_gpt.core.runs.metrics import MetricRecord, MetricsReader
 from tui_gpt.core.runs.store import Run, RunSummary
 from tui_gpt.core.safe_text import safe_text
@@ -18,18 +19,6 @@ from tui_gpt.core.safe_text import safe_text
 _POLL_SECONDS = 0.2
 OVER = frozenset({"finished", "stopped", "failed", "interrupted", "new"})
 """States in which nothing more will come."""
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as a person says them: `2 m 05 s`, `3 h 10 m`."""
-    if seconds is None:
-        return "?"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
 
 
 def status_line(summary: RunSummary) -> str:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui_gpt.cli.completion import run_names
+from tui_gpt.cli.completion import run_names, settings
 from tui_gpt.cli.options import confirm, echo_json, help_without_command, json_option, yes_option
 from tui_gpt.cli.tables import echo_table
-from tui_gpt.core.errors import RunError, TuiGptError
+from tui_gpt.core.errors import ConfigError, RunError, TuiGptError
 
 if TYPE_CHECKING:
     from tui_gpt.core.runs.commands import CommandKind
-    from tui_gpt.core.runs.store import DamagedRun
+    from tui_gpt.core.runs.store import DamagedRun, Run
 
 _ACK_SECONDS = 60.0
 
@@ -31,6 +31,7 @@ def command(context: click.Context) -> None:
       tui-gpt runs list
       tui-gpt runs follow bard
       tui-gpt runs save bard --as bard-early
+      tui-gpt runs fork bard --checkpoint 500 --set train.learning_rate=3e-4
       tui-gpt runs show bard --json
     """
     help_without_command(context)
@@ -111,6 +112,8 @@ def show(name: str, as_json: bool) -> None:
         click.echo(
             f"device        {execution.device_name}, {execution.precision}{compiled}, {execution.threads} threads"
         )
+    if record.parent:
+        click.echo(f"begins from   {safe_text(record.parent, newlines=False)}")
     click.echo(f"folder        {run.folder}")
     for checkpoint in checkpoints:
         click.echo(f"checkpoint    step {checkpoint['step']}  {checkpoint['tags']}")
@@ -220,9 +223,6 @@ def set_learning_rate(name: str, factor: float | None, value: float | None) -> N
 @json_option
 def resume(name: str, lr_factor: float | None, detach: bool, as_json: bool) -> int:
     """Go on: with a paused run, or from the newest intact checkpoint of one that has ended."""
-    from tui_gpt.cli.following import Narrator
-    from tui_gpt.cli.train import watch
-    from tui_gpt.core.runs.launch import launch_trainer, wait_until_started
     from tui_gpt.core.runs.store import RunStore
 
     if lr_factor is not None and not math.isfinite(lr_factor):
@@ -233,19 +233,73 @@ def resume(name: str, lr_factor: float | None, detach: bool, as_json: bool) -> i
             _steer(name, "set_lr", factor=lr_factor)
         _steer(name, "resume")
         return 0
-    # The summary, because a damaged status.json keeps nobody from training on: the trainer writes a new one.
-    if run.summary().state == "finished":
-        raise RunError(f"run {name} is finished; its model is in the library, and a longer run needs a new name")
-    execution = run.execution()
-    arguments = [] if lr_factor is None else ["--lr-factor", repr(lr_factor)]
+    return _train_on(run, lr_factor, detach=detach, as_json=as_json)
+
+
+def _train_on(run: Run, lr_factor: float | None = None, *, detach: bool, as_json: bool) -> int:
+    """Start a trainer for a run that has none, and watch it unless `detach`. Returns the exit code."""
+    from tui_gpt.cli.following import Narrator
+    from tui_gpt.cli.train import watch
+    from tui_gpt.core.runs.launch import wait_until_started
+    from tui_gpt.core.runs.steering import resume_ended
+
     reader = run.reader()
     reader.poll()  # what was before is known
-    process = launch_trainer(run.folder, nproc=execution.world_size if execution else 1, arguments=arguments)
+    process = resume_ended(run, lr_factor)
     if detach:
         wait_until_started(run.folder, process, _ACK_SECONDS)
-        click.echo(f"{name} trains by itself; `tui-gpt runs follow {name}` shows how it goes", err=True)
+        click.echo(f"{run.name} trains by itself; `tui-gpt runs follow {run.name}` shows how it goes", err=True)
+        if as_json:
+            echo_json(run.summary())
         return 0
     return watch(run, process, Narrator(), reader, as_json=as_json)
+
+
+@command.command("fork")
+@click.argument("name", shell_complete=run_names)
+@click.option("--as", "new_name", metavar="NEW", help="Name of the fork, and of its model when it is done.")
+@click.option(
+    "--checkpoint", metavar="best|last|STEP", help="Part from this checkpoint instead of the newest intact one."
+)
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="TRAIN.FIELD=VALUE",
+    shell_complete=settings,
+    help="Train on with this field changed, e.g. train.learning_rate=3e-4. May be repeated.",
+)
+@click.option("--detach", is_flag=True, help="Return when the trainer trains.")
+@json_option
+def fork(
+    name: str, new_name: str | None, checkpoint: str | None, changes: tuple[str, ...], detach: bool, as_json: bool
+) -> int:
+    """Make a new run from a checkpoint of run NAME, and train it on; NAME stays as it is.
+
+    NAME may be training, stopped or finished. The text, the network and the saved state are NAME's; fields of the train
+    section can change, but for what the saved state depends on.
+
+    \b
+    Examples:
+      tui-gpt runs fork book --set train.max_steps=4000
+      tui-gpt runs fork book --as gentle --checkpoint best --set train.learning_rate=3e-4
+    """
+    from tui_gpt.core.config_loading import parse_setting
+    from tui_gpt.core.runs.store import RunStore
+    from tui_gpt.engine.training.forking import fork_run
+
+    changed: dict[str, Any] = {}
+    for setting in changes:
+        for section, fields in parse_setting(setting).items():
+            if section != "train":
+                raise ConfigError(
+                    f"{section}.{next(iter(fields))}",
+                    "cannot change in a fork, which goes on with the same network and text; only train.* can",
+                )
+            changed |= fields
+    run = fork_run(RunStore().open(name), new_name, checkpoint=checkpoint, changes=changed)
+    click.echo(f"{run.name}: {run.record.parent}", err=True)
+    return _train_on(run, detach=detach, as_json=as_json)
 
 
 @command.command("delete")

@@ -24,8 +24,8 @@ from tui_gpt.cli.terminal_text import TextOut
 from tui_gpt.core.errors import CorpusError
 
 if TYPE_CHECKING:
-    from tui_gpt.cli.model_source import ModelSource
     from tui_gpt.core.config import SampleConfig
+    from tui_gpt.engine.generation.model_source import ModelSource
     from tui_gpt.engine.generation.stream import Piece, Stream
     from tui_gpt.engine.interop.huggingface import LoadedModel
 
@@ -64,8 +64,8 @@ def command(
       tui-gpt sample bard --checkpoint last --prompt-file scene.txt --no-prompt > act.txt
       tui-gpt sample ./exported/bard --stop "." --json | jq -r .text
     """
-    from tui_gpt.cli.model_source import load_source
     from tui_gpt.core.config import SampleConfig
+    from tui_gpt.engine.generation.model_source import load_source
 
     sample_settings(SampleConfig(), fields)  # what is wrong with the options is said before anything is loaded
     text = _prompt(prompt, prompt_file)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui_gpt.cli.completion import corpus_names
+from tui_gpt.cli.completion import corpus_names, model_names
 from tui_gpt.cli.options import config_options, configured, echo_json, layers_of, overlay
 from tui_gpt.core.errors import ConfigError
 
@@ -28,6 +28,13 @@ _START_SECONDS = 120.0
 )
 @click.argument("corpus", required=False, shell_complete=corpus_names)
 @click.option("--name", help="Name of the run, and of its model when it is done.")
+@click.option(
+    "--from",
+    "origin",
+    metavar="MODEL",
+    shell_complete=model_names,
+    help="Train a model of the library on: its weights, tokenizer and shape.",
+)
 @click.option("--minutes", type=float, help="Train for so many minutes.")
 @click.option("--steps", type=int, help="Train for so many optimizer steps.")
 @click.option("--epochs", type=float, help="Train until the text was seen so many times.")
@@ -42,6 +49,7 @@ _START_SECONDS = 120.0
 def command(
     corpus: str | None,
     name: str | None,
+    origin: str | None,
     minutes: float | None,
     steps: int | None,
     epochs: float | None,
@@ -63,6 +71,7 @@ def command(
       tui-gpt train book.txt --minutes 10 --name book
       tui-gpt train stories --preset tiny --steps 500
       tui-gpt train . --set model.n_layer=6 --set train.learning_rate=1e-3 --detach
+      tui-gpt train more.txt --from book --minutes 5 --set train.learning_rate=3e-4
     """
     from tui_gpt.cli.following import Narrator, ProgressLine
     from tui_gpt.core.runs.launch import launch_trainer, wait_until_started
@@ -73,6 +82,9 @@ def command(
         overlay("data", corpus=corpus, tokenizer=tokenizer, encoding=encoding, errors=errors),
         overlay("train", max_minutes=minutes, max_steps=steps, max_epochs=epochs, device=device),
     ]
+    if origin is not None:
+        _refuse_what_comes_with_the_model(settings, tokenizer)
+        layers = _with_own_data(layers, origin)
     config = configured(layers)
     if config.train.device not in ("auto", "cpu"):
         # Asked before a run is made, which would keep its name; only then is the wait for torch worth it.
@@ -83,7 +95,7 @@ def command(
         raise ConfigError("--nproc", "is for CUDA devices and CPUs; there is one Apple GPU")
     progress = ProgressLine()
     try:
-        run = begin_run(config, name, processes=nproc, progress=progress)
+        run = begin_run(config, name, processes=nproc, progress=progress, origin=origin)
     finally:
         progress.done()
     narrator = Narrator()
@@ -96,6 +108,31 @@ def command(
             echo_json(run.summary())
         return 0
     return watch(run, process, narrator, as_json=as_json)
+
+
+def _refuse_what_comes_with_the_model(settings: tuple[str, ...], tokenizer: str | None) -> None:
+    """Raise ConfigError for settings that would say what only the model of --from can say."""
+    fields = ["--tokenizer"] if tokenizer is not None else []
+    fields += [setting.partition("=")[0].strip() for setting in settings]
+    for field in fields:
+        if field == "model.dropout":
+            continue
+        if field.startswith("model.") or field in ("--tokenizer", "data.tokenizer", "data.bpe_vocab_size"):
+            raise ConfigError(
+                field,
+                "comes with the model of --from, of which only model.dropout can change; leave it out, or train a new "
+                "model without --from",
+            )
+
+
+def _with_own_data(layers: list[tuple[str, dict[str, Any]]], origin: str) -> list[tuple[str, dict[str, Any]]]:
+    """The layers, with the text that the model was trained on above the preset where nothing names another."""
+    from tui_gpt.engine.training.origins import origin_data
+
+    preset, *typed = layers
+    if any("corpus" in tree.get("data", {}) for _, tree in typed):
+        return layers
+    return [preset, (f"model {origin}", {"data": origin_data(origin)}), *typed]
 
 
 def watch(
@@ -165,8 +202,9 @@ def _description(run: Run) -> str:
     unit, count = next((unit, count) for unit, count in ends if count is not None)
     end = f"{count:g} {unit}{'' if count == 1 else 's'}"
     source = safe_text(data.source, newlines=False)
+    continued = f" from {record.parent}" if record.parent else ""
     return (
-        f"{run.name}: {model.family}, {model.n_layer} layers x {model.n_embd}, context {model.n_positions}, "
+        f"{run.name}{continued}: {model.family}, {model.n_layer} layers x {model.n_embd}, context {model.n_positions}, "
         f"{parameters(model).total / 1e6:.2f} M parameters; {source}, {data.n_train_tokens:,} tokens "
         f"({data.tokenizer}, {data.vocab_size}); {end}"
     )

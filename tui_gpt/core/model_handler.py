@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import msgspec
 
 from tui_gpt.core import locations
 from tui_gpt.core.errors import ConfigError, ModelError, TuiGptError
-from tui_gpt.core.files import fsync_file, write_bytes
+from tui_gpt.core.files import fsync_file, link_or_copy, write_bytes
 from tui_gpt.core.model_card import model_card
 from tui_gpt.core.model_folder import (
     CARD_NAME,
@@ -223,7 +222,7 @@ class ModelHandler:
             has_our_card = _has_our_card(source, old)
             for file in files:
                 if not (has_our_card and file == CARD_NAME):
-                    _link_or_copy(source / file, folder / file)
+                    link_or_copy(source / file, folder / file)
             if has_our_card:
                 (folder / CARD_NAME).write_text(model_card(record), encoding="utf-8", newline="\n")
                 files[CARD_NAME] = hash_file(folder / CARD_NAME)
@@ -291,13 +290,3 @@ def _has_our_card(folder: Path, record: ModelRecord | None) -> bool:
         return read_bounded(folder / CARD_NAME) == model_card(record).encode()
     except ModelError:
         return False
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    """The same file under a second name, or a copy of it where the file system has no hard links."""
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV):
-            raise
-        shutil.copyfile(source, target, follow_symlinks=False)

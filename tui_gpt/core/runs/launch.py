@@ -147,34 +147,43 @@ def trainer_environment(extra: Mapping[str, str] | None = None) -> dict[str, str
     return {**defaults, **environment, **(extra or {})}
 
 
+def start_outcome(run_folder: Path, process: TrainerProcess) -> Status | None:
+    """One look at a trainer that was started: its status once it trains or has ended well, None while it prepares.
+
+    Raises RunError when it failed or died, with the last lines of its log.
+    """
+    # Asked before the status: the last words of a process that has ended are read after it ended.
+    code = process.poll()
+    status = read_optional(run_folder / STATUS_FILE, Status) if process.has_reported(run_folder) else None
+    if status is not None and status.state == "failed":
+        raise RunError(
+            f"the trainer of {run_folder.name} failed: {status.error or 'it gave no reason'} (log: {process.log})"
+        )
+    if status is not None and status.state not in ("starting", "preparing"):
+        return status
+    if code is not None:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        raise RunError(
+            f"the trainer of {run_folder.name} {how} before the first step; the end of {process.log}:\n"
+            f"{log_tail(process.log)}"
+        )
+    return None
+
+
 def wait_until_started(run_folder: Path, process: TrainerProcess, timeout: float) -> Status:
     """Wait until the trainer trains, or has ended well; returns its status.
 
     Raises RunError when it failed or died (with the last lines of its log), or still prepares after `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
-    while True:
-        # Asked before the status: the last words of a process that has ended are read after it ended.
-        code = process.poll()
-        status = read_optional(run_folder / STATUS_FILE, Status) if process.has_reported(run_folder) else None
-        if status is not None and status.state == "failed":
-            raise RunError(
-                f"the trainer of {run_folder.name} failed: {status.error or 'it gave no reason'} (log: {process.log})"
-            )
-        if status is not None and status.state not in ("starting", "preparing"):
-            return status
-        if code is not None:
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            raise RunError(
-                f"the trainer of {run_folder.name} {how} before the first step; the end of {process.log}:\n"
-                f"{log_tail(process.log)}"
-            )
+    while (status := start_outcome(run_folder, process)) is None:
         if time.monotonic() >= deadline:
             raise RunError(
                 f"the trainer of {run_folder.name} still prepares after {timeout:g} seconds and goes on doing so; "
                 f"`tui-gpt runs show {run_folder.name}` tells when it trains, {process.log} what it does"
             )
         time.sleep(_POLL_SECONDS)
+    return status
 
 
 def log_tail(log: Path, lines: int = _TAIL_LINES) -> str:

@@ -54,6 +54,8 @@ class DataRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     validation_bytes: Count
     prepared: str
     """Name of the folder of token files within the cache."""
+    tokenizer_sha256: str = ""
+    """SHA-256 of `start/tokenizer.json` where the tokenizer came with a model; empty where the corpus gave it."""
 
 
 class RunRecord(Record, frozen=True, kw_only=True):
@@ -67,7 +69,11 @@ class RunRecord(Record, frozen=True, kw_only=True):
     versions: dict[str, str]
     data: DataRecord
     parent: str | None = None
-    """The model or run from which this one continues."""
+    """The model from which this run continues, by its bare name, or `run NAME step N` for a fork."""
+    from_model: bool = False
+    """Whether the run begins with the weights of the model in `start/`."""
+    fork_step: Count | None = None
+    """Completed steps of the checkpoint that the run was made with, if it was forked."""
     notes: str = ""
 
 
@@ -116,6 +122,10 @@ class Status(Record, frozen=True, kw_only=True):
     best_step: Count | None = None
     learning_rate: float | None = None
     tokens_per_second: float | None = None
+    memory_bytes: Count | None = None
+    """What the trainer holds: of a CUDA device at most so far, else of the machine's memory now."""
+    device: str = ""
+    """The device's name, once it is chosen."""
     elapsed_seconds: float = 0.0
     remaining_seconds: float | None = None
     last_checkpoint: Count | None = None

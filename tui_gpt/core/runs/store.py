@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -68,6 +68,9 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     best_val_loss: float | None
     best_step: int | None
     tokens_per_second: float | None
+    memory_bytes: int | None = None
+    """See Status."""
+    device: str = ""
     elapsed_seconds: float
     remaining_seconds: float | None
     last_checkpoint: int | None
@@ -155,7 +158,8 @@ class Run:
             status = self.status()
         except RunError as error:
             status, problem = None, str(error)
-        shown = status or Status(state="starting", updated=0.0)
+        began = self.record.fork_step
+        shown = status or Status(state="starting", updated=0.0, step=began or 0, last_checkpoint=began)
         state = _effective_state(status, self.liveness(), self.owner())
         if problem is not None and state == "new":
             state = "interrupted"
@@ -172,6 +176,8 @@ class Run:
             best_val_loss=shown.best_val_loss,
             best_step=shown.best_step,
             tokens_per_second=shown.tokens_per_second,
+            memory_bytes=shown.memory_bytes,
+            device=shown.device,
             elapsed_seconds=shown.elapsed_seconds,
             remaining_seconds=shown.remaining_seconds,
             last_checkpoint=shown.last_checkpoint,
@@ -201,8 +207,11 @@ class RunStore:
     def __init__(self, root: Path | None = None) -> None:
         self.root = locations.runs_dir() if root is None else root
 
-    def create(self, record: RunRecord) -> Run:
-        """Make a run's folder, whole at once. Raises RunError when the name is taken, ConfigError when it is none."""
+    def create(self, record: RunRecord, fill: Callable[[Path], None] | None = None) -> Run:
+        """Make a run's folder, whole at once. Raises RunError when the name is taken, ConfigError when it is none.
+
+        `fill` puts more into the folder before it gets its name, and makes that durable; what it raises leaves nothing.
+        """
         final = self.root / check_name(record.name, "run name")
         temporary = temporary_sibling(final)
         try:
@@ -211,6 +220,8 @@ class RunStore:
             temporary.mkdir()
             for name in (commands.COMMANDS_FOLDER, CHECKPOINTS_FOLDER):
                 (temporary / name).mkdir()
+            if fill is not None:
+                fill(temporary)
             write_record(temporary / RUN_FILE, record)
             if os.path.lexists(final):
                 raise FileExistsError

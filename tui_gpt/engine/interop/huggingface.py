@@ -21,7 +21,7 @@ from tui_gpt.core.errors import MemoryLimitError, ModelError
 from tui_gpt.engine.interop.config_json import config_from_hf, config_to_hf
 from tui_gpt.engine.interop.state_names import fill, foreign_names, own_shapes, state_from_hf, state_to_hf
 from tui_gpt.engine.interop.weights import WEIGHTS, open_weights, read_json
-from tui_gpt.engine.network import GPT
+from tui_gpt.engine.network import GPT, empty_network
 from tui_gpt.engine.network.initialization import restore_tables
 from tui_gpt.engine.text.tokenizer import Tokenizer
 from tui_gpt.engine.text.tokenizer_files import load_tokenizer
@@ -115,8 +115,7 @@ def _read_network(folder: Path, model: ModelConfig, device: torch.device, dtype:
     with open_weights(folder) as files:
         names = foreign_names(files.shapes(), model)
         _require_memory(model, device, dtype)
-        with torch.device("meta"):
-            network = GPT(model).to(dtype)
+        network = empty_network(model).to(dtype)
         network.to_empty(device=device)
         fill(network.state_dict(), model, names, files.read)
     restore_tables(network)

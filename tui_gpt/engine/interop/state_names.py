@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tui_gpt.core.config import ModelConfig
 from tui_gpt.core.errors import ModelError
-from tui_gpt.engine.network import GPT
+from tui_gpt.engine.network import empty_network
 
 Shape = tuple[int, ...]
 
@@ -99,8 +99,7 @@ def _qwen3(model: ModelConfig) -> Iterator[Counterpart]:
 
 def own_shapes(model: ModelConfig) -> dict[str, Shape]:
     """Our tensors' names and shapes, without allocating any."""
-    with torch.device("meta"):
-        return {name: tuple(tensor.shape) for name, tensor in GPT(model).state_dict().items()}
+    return {name: tuple(tensor.shape) for name, tensor in empty_network(model).state_dict().items()}
 
 
 def foreign_names(found: Mapping[str, Shape], model: ModelConfig) -> dict[str, str]:

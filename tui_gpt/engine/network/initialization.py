@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from tui_gpt.core.config import ModelConfig
 from tui_gpt.engine.network.gpt import GPT
@@ -19,8 +22,7 @@ def build_network(config: ModelConfig, seed: int, *, zero_init_projections: bool
     As GPT-2: normal with deviation 0.02, the projections that write to the residual stream scaled by
     1/sqrt(2 n_layer), biases zero. With `zero_init_projections` these projections, and an untied head, start at zero.
     """
-    with torch.device("meta"):
-        network = GPT(config)
+    network = empty_network(config)
     network.to_empty(device="cpu")
     restore_tables(network)
     generator = torch.Generator().manual_seed(seed)
@@ -40,6 +42,27 @@ def build_network(config: ModelConfig, seed: int, *, zero_init_projections: bool
                 if getattr(module, "bias", None) is not None:
                     module.bias.zero_()
     return network
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out the random numbers that PyTorch's layers draw at first and nobody would see.
+
+    On the meta device drawing them allocates nothing, but the first one imports a second's worth of PyTorch.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def empty_network(config: ModelConfig) -> GPT:
+    """A GPT on the meta device: shapes without numbers."""
+    with torch.device("meta"), _Unfilled():
+        return GPT(config)
 
 
 def restore_tables(network: GPT) -> None:

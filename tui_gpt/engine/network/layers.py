@@ -40,6 +40,10 @@ def norm(config: ModelConfig) -> nn.Module:
 
 def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
     """Cosines and sines (n_positions, D) of rotary positions (Su et al., 2021), halves concatenated as in Qwen."""
+    if torch.get_default_device().type == "meta":
+        # Shapes only: the first division there would import a second's worth of PyTorch for numbers without a place.
+        shape = (config.n_positions, config.head_size)
+        return torch.empty(shape), torch.empty(shape)
     half = torch.arange(0, config.head_size, 2, dtype=torch.int64).float() / config.head_size
     frequencies = 1.0 / (config.rope_theta**half)
     angles = torch.outer(torch.arange(config.n_positions).float(), frequencies)

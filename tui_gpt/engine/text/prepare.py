@@ -21,6 +21,7 @@ from tui_gpt.core import files, locations
 from tui_gpt.core.config import SHORTEST_CONTEXT, DataConfig
 from tui_gpt.core.errors import CorpusError, ModelError
 from tui_gpt.engine.text.char_tokenizer import CharTokenizer
+from tui_gpt.engine.text.given_tokenizer import GivenTokenizer
 from tui_gpt.engine.text.sources import Document, Source, Spool, open_source
 from tui_gpt.engine.text.survey import Survey, evenly_spread, survey, train_characters
 from tui_gpt.engine.text.token_files import (
@@ -75,21 +76,30 @@ class _Known(msgspec.Struct, frozen=True):
     suits_char: bool
 
 
-def prepare(data: DataConfig, *, cache: Path | None = None, progress: Progress | None = None) -> PreparedCorpus:
+def prepare(
+    data: DataConfig,
+    *,
+    tokenizer: Tokenizer | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> PreparedCorpus:
     """The corpus as token files in the cache, made now unless they are there.
 
     Training text comes first and validation text last: of one file the exact share of its characters, of several
     documents the nearest boundary. Documents are separated by `<|endoftext|>`, for characters by a blank line. The
     tokenizer `auto` is the catalogue's choice for a built-in corpus; for files it is `char` when the first four million
-    characters have at most 256 distinct ones, else `bpe`.
+    characters have at most 256 distinct ones, else `bpe`. A `tokenizer` that is given (a model's, say) is taken as it
+    is, whatever `data` says of it.
 
-    Raises CorpusError when there is no such corpus, when it cannot be read, or when the cache cannot be written.
+    Raises CorpusError when there is no such corpus, when it cannot be read, when it has characters that the given
+    tokenizer cannot write, or when the cache cannot be written.
     """
     root = cache or locations.cache_dir() / "corpora"
     report = progress or (lambda step, done: None)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        return _Preparation(data, open_source(data), root, report).run()
+        given = None if tokenizer is None else GivenTokenizer.of(tokenizer, root)
+        return _Preparation(data, open_source(data), root, report, given).run()
     except OSError as error:
         raise CorpusError(
             f"token files cannot be written to {root}: {error.strerror or error}; free space or set another cache"
@@ -125,13 +135,16 @@ def explore(data: DataConfig, *, progress: Progress | None = None) -> CorpusFact
     return prepare(data, progress=progress).facts
 
 
-def require_length(prepared: PreparedCorpus, n_positions: int) -> None:
-    """Raises CorpusError when a part of the corpus is too short for one window of tokens and the token after it."""
+def require_length(prepared: PreparedCorpus, n_positions: int, *, can_shorten: bool = True) -> None:
+    """Raises CorpusError when a part of the corpus is too short for one window of tokens and the token after it.
+
+    Without `can_shorten` the context is a finished model's, and nobody is advised to change it.
+    """
     needed = n_positions + 1
     for name, part in (("training", prepared.train), ("validation", prepared.validation)):
         if part.n_tokens < needed:
             ways = ["choose a longer text"]
-            if part.n_tokens > SHORTEST_CONTEXT:
+            if can_shorten and part.n_tokens > SHORTEST_CONTEXT:
                 ways.append(f"set model.n_positions to at most {part.n_tokens - 1:,}")
             if part is prepared.validation:
                 ways.append("raise data.validation_fraction")
@@ -144,7 +157,10 @@ def require_length(prepared: PreparedCorpus, n_positions: int) -> None:
 class _Preparation:
     """One call of `prepare`."""
 
-    def __init__(self, data: DataConfig, source: Source, root: Path, report: Progress) -> None:
+    def __init__(
+        self, data: DataConfig, source: Source, root: Path, report: Progress, given: GivenTokenizer | None
+    ) -> None:
+        self._given = given
         self._data = data
         self._source = source
         self._root = root
@@ -155,7 +171,7 @@ class _Preparation:
         fingerprint = self._source.fingerprint()
         known = self._recall(fingerprint)
         if known is not None:
-            found = self._find(self._folder(known.sha256, self._kind(known.suits_char)))
+            found = self._find_prepared(known)
             if found is not None:
                 return found
         with ExitStack() as stack:
@@ -163,28 +179,44 @@ class _Preparation:
                 handle = stack.enter_context(tempfile.TemporaryFile(dir=self._root))
                 self._open_documents = Spool(self._source, cast("BinaryIO", handle)).documents
             surveyed = survey(self._open_documents(), self._on_bytes("reading"))
-            folder = self._folder(surveyed.sha256, self._kind(surveyed.suits_char))
-            prepared = self._find(folder) or self._build_alone(folder, surveyed)
+            known = _Known(surveyed.sha256, surveyed.suits_char)
+            prepared = self._find_prepared(known) or self._build_alone(self._folder(known, self._given), surveyed)
         # Only what was the same before and after reading is what was read.
         if fingerprint is not None and fingerprint == self._source.fingerprint():
-            self._remember(fingerprint, _Known(surveyed.sha256, surveyed.suits_char))
+            self._remember(fingerprint, known)
         return prepared
 
+    def _find_prepared(self, known: _Known) -> PreparedCorpus | None:
+        """The token files wanted, if they are there."""
+        if self._given is None:
+            return self._find(self._folder(known))
+        # A tokenizer that was made from this very text has token files already, made when it was.
+        for folder in (self._folder(known), self._folder(known, self._given)):
+            found = self._find(folder)
+            if found is not None and self._given.is_in(folder):
+                return found
+        return None
+
     def _kind(self, suits_char: bool) -> TokenizerKind:
+        if self._given is not None:
+            return self._given.tokenizer.kind
         choice = self._data.tokenizer if self._data.tokenizer != "auto" else self._source.info.tokenizer
         if choice != "auto":
             return choice
         return "char" if suits_char else "bpe"
 
-    def _folder(self, sha256: str, kind: TokenizerKind) -> Path:
+    def _folder(self, known: _Known, given: GivenTokenizer | None = None) -> Path:
         """Where token files of this text with this tokenizer lie, the same for everyone who wants the same."""
-        key = {
+        kind = self._kind(known.suits_char)
+        key: dict[str, object] = {
             "schema": SCHEMA,
-            "sha256": sha256,
+            "sha256": known.sha256,
             "tokenizer": kind,
-            "bpe_vocab_size": self._data.bpe_vocab_size if kind == "bpe" else None,
+            "bpe_vocab_size": self._data.bpe_vocab_size if kind == "bpe" and given is None else None,
             "validation_fraction": self._data.validation_fraction,
         }
+        if given is not None:
+            key["tokenizer_sha256"] = given.sha256
         return self._root / hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:32]
 
     def _index_file(self, fingerprint: str) -> Path:
@@ -286,6 +318,9 @@ class _Preparation:
         )
 
     def _tokenizer(self, surveyed: Survey, boundary: int) -> Tokenizer:
+        if self._given is not None:
+            self._given.require_characters(surveyed, self._source.info.name)
+            return self._given.tokenizer
         match self._kind(surveyed.suits_char):
             case "char":
                 separator = CHARACTER_SEPARATOR if len(surveyed.document_lengths) > 1 else ""

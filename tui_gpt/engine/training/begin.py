@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,16 +18,26 @@ from tui_gpt.core.runs.records import DataRecord, RunRecord, utc_now
 from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.core.sizes import require_memory, training_memory
 from tui_gpt.engine.text.prepare import PreparedCorpus, prepare, require_length
+from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
+from tui_gpt.engine.training.origins import Origin, read_origin, write_start
 
 Progress = Callable[[str, float], None]
 
 
 def begin_run(
-    config: RunConfig, name: str | None = None, *, processes: int = 1, notes: str = "", progress: Progress | None = None
+    config: RunConfig,
+    name: str | None = None,
+    *,
+    processes: int = 1,
+    notes: str = "",
+    progress: Progress | None = None,
+    origin: str | None = None,
 ) -> Run:
     """Prepare the corpus, check that everything fits, and make the run's folder.
 
-    Without a name one is made from the corpus'. Raises ConfigError, CorpusError, MemoryLimitError or RunError.
+    Without a name one is made from the corpus'. `origin` names a model of the library, or an example, to train on: its
+    weights, its tokenizer and its shape are taken, and of `config.model` only the dropout. Raises ConfigError,
+    CorpusError, MemoryLimitError, ModelError or RunError.
     """
     if name is not None:
         check_name(name, "run name")
@@ -34,18 +45,20 @@ def begin_run(
         if free != name:
             # Asked before the work of preparing; creating asks again.
             raise RunError(f"there is a run named {name} already; choose another name, e.g. {free}, or delete that run")
-    _require_ranks(config, processes)
-    corpus = prepare(config.data, progress=progress)
+    require_ranks(config, processes)
+    source = None if origin is None else read_origin(origin)
+    corpus = prepare(config.data, tokenizer=source.tokenizer if source else None, progress=progress)
     _require_vocabulary(corpus)
-    resolved = _resolve(config, corpus)
+    shaped = _with_shape_of(source, config) if source else with_vocabulary(config, corpus.tokenizer.vocab_size)
+    resolved = _resolve(shaped, corpus)
     _require_sample_prompt(resolved, corpus)
-    require_length(corpus, resolved.model.n_positions)
+    require_length(corpus, resolved.model.n_positions, can_shorten=source is None)
     require_fit(resolved)
     record = RunRecord(
         name=name or RunStore().unique_name(name_from(Path(config.data.corpus).stem, "run")),
         created=utc_now(),
         config=resolved,
-        versions=_versions(),
+        versions=package_versions(),
         data=DataRecord(
             corpus=resolved.data.corpus,
             source=corpus.source,
@@ -57,13 +70,17 @@ def begin_run(
             train_bytes=corpus.train.n_bytes,
             validation_bytes=corpus.validation.n_bytes,
             prepared=corpus.folder.name,
+            tokenizer_sha256=source.files[TOKENIZER_FILE].sha256 if source else "",
         ),
+        parent=origin,
+        from_model=source is not None,
         notes=notes,
     )
-    return RunStore().create(record)
+    return RunStore().create(record, partial(write_start, source) if source else None)
 
 
-def _require_ranks(config: RunConfig, processes: int) -> None:
+def require_ranks(config: RunConfig, processes: int) -> None:
+    """Raise ConfigError where a batch cannot be shared out among so many processes."""
     train = config.train
     if train.batch_size % (processes * train.grad_accumulation_steps):
         raise ConfigError(
@@ -90,9 +107,14 @@ def _require_sample_prompt(config: RunConfig, corpus: PreparedCorpus) -> None:
         raise ConfigError("train.sample_prompt", f"cannot be continued: {error}") from None
 
 
+def _with_shape_of(origin: Origin, config: RunConfig) -> RunConfig:
+    model = msgspec.structs.replace(origin.model, dropout=config.model.dropout)
+    shaped: RunConfig = msgspec.structs.replace(config, model=model)
+    return shaped
+
+
 def _resolve(config: RunConfig, corpus: PreparedCorpus) -> RunConfig:
     """The configuration with everything that depends on the corpus written out, so that it means the same later."""
-    config = with_vocabulary(config, corpus.tokenizer.vocab_size)
     path = config.data.corpus
     data = msgspec.structs.replace(
         config.data,
@@ -111,7 +133,8 @@ def require_fit(config: RunConfig) -> None:
     require_memory(needed, psutil.virtual_memory().available, "train this model")
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """What makes a run: the program and the packages whose versions may matter to its numbers."""
     from importlib.metadata import version
 
     from tui_gpt import __version__

@@ -166,6 +166,11 @@ class Learner:
                 if kept is not None:
                     torch._foreach_copy_(live, kept)
 
+    def begin_from(self, model: dict[str, Tensor]) -> None:
+        """Take over a finished model's weights, under a fresh optimizer and with an average that begins at them."""
+        state = self.optimizer.state_tensors() | {f"master.{name}": weights for name, weights in model.items()}
+        self.load(model, state)
+
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything beyond `model_state` that the next step depends on."""
         state = self.optimizer.state_tensors()

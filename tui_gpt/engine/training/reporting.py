@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.runs.records import State, Status, StatusWriter
@@ -83,6 +84,25 @@ class Reporter:
             self.degraded = str(error)
         else:
             self.degraded = ""
+
+
+class MemoryGauge:
+    """What this process takes of the device that it computes on."""
+
+    def __init__(self, device: str) -> None:
+        self._cuda = device if device.startswith("cuda") else ""
+        self._process = psutil.Process()
+
+    def read(self) -> int:
+        """Bytes: of a CUDA device the most that tensors took so far, else what of the machine's memory is in use now.
+
+        Some microseconds; no waiting for the device.
+        """
+        if self._cuda:
+            import torch
+
+            return torch.cuda.max_memory_allocated(self._cuda)
+        return int(self._process.memory_info().rss)
 
 
 def say(text: str) -> None:

@@ -24,7 +24,7 @@ from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.milestones import EvaluationPlan
 from tui_gpt.engine.training.orders import Orders
 from tui_gpt.engine.training.publishing import bits_per_byte
-from tui_gpt.engine.training.reporting import Reporter, say
+from tui_gpt.engine.training.reporting import MemoryGauge, Reporter, say
 from tui_gpt.engine.training.run_clock import RunClock, Throughput
 from tui_gpt.engine.training.samples import sample_text
 from tui_gpt.engine.training.schedules import learning_rate_factor
@@ -68,7 +68,8 @@ class Trainer:
         """What to multiply the learning rate with before the first step: how a run that failed is taken up again."""
         self.clock = RunClock(counters.elapsed_seconds)
         self.throughput = Throughput()
-        self.plan = EvaluationPlan(self.train, counters.evaluations)
+        self.memory = MemoryGauge(learner.execution.device)
+        self.plan = EvaluationPlan(self.train, self._milestones_behind(counters))
         self.keeper = Keeper(run, learner, corpus)
         self.tokens_per_step = self.train.batch_size * self.config.model.n_positions
         self.metrics: MetricsWriter | None = None
@@ -155,6 +156,12 @@ class Trainer:
             train_loss=smoothed,
         )
 
+    def _milestones_behind(self, counters: Counters) -> int:
+        """As many as the checkpoint says; in a fork that is longer than its source, as many as its progress has."""
+        plan = EvaluationPlan(self.train)
+        plan.due(counters.step, self.progress)
+        return min(counters.evaluations, plan.passed)
+
     def _between_steps(self) -> None:
         if self.learner.compile_failure:
             self.reporter.warn(
@@ -220,6 +227,7 @@ class Trainer:
     def _report_step(self, loss: float, grad_norm: float, factor: float) -> None:
         learning_rate = self.train.learning_rate * factor
         speed = self.throughput.tokens_per_second
+        memory = self.memory.read()
         self.write(
             "train",
             loss=loss,
@@ -228,6 +236,7 @@ class Trainer:
             tokens=self.counters.tokens_seen,
             elapsed=round(self.clock.elapsed, 3),
             tokens_per_second=round(speed, 1) if speed else None,
+            memory=memory,
         )
         self.reporter.update(
             step=self.counters.step,
@@ -235,6 +244,7 @@ class Trainer:
             train_loss=self.counters.train_loss,
             learning_rate=learning_rate,
             tokens_per_second=speed,
+            memory_bytes=memory,
             elapsed_seconds=self.clock.elapsed,
             remaining_seconds=self._remaining(),
             activity="",

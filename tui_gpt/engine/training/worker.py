@@ -34,6 +34,7 @@ from tui_gpt.engine.training.devices import available_memory, choose_execution
 from tui_gpt.engine.training.distributed import Ranks
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.length import is_long_run, total_steps
+from tui_gpt.engine.training.origins import start_folder, start_tokenizer
 from tui_gpt.engine.training.reporting import Reporter, say
 from tui_gpt.engine.training.state import Counters, read_state
 from tui_gpt.engine.training.trainer import Interruption, Trainer
@@ -143,7 +144,14 @@ def _first_status(run: Run) -> Status:
     if known is None:
         return Status(state="starting")
     return msgspec.structs.replace(
-        known, state="starting", error=None, activity="", warnings=[], tokens_per_second=None, remaining_seconds=None
+        known,
+        state="starting",
+        error=None,
+        activity="",
+        warnings=[],
+        tokens_per_second=None,
+        remaining_seconds=None,
+        memory_bytes=None,
     )
 
 
@@ -153,6 +161,7 @@ def _train(run: Run, ranks: Ranks, reporter: Reporter, interruption: Interruptio
     corpus = _open_corpus(run)
     execution = _execution(run, corpus, ranks)
     say(f"{execution.device_name}: {execution.precision}, {execution.threads} threads")
+    reporter.update(device=execution.device_name)
     for reason in execution.reasons:
         say(reason)
     trainer = _build(run, ranks, corpus, execution, reporter, interruption)
@@ -183,13 +192,14 @@ def _join(ranks: Ranks, wanted: str) -> None:
 def _open_corpus(run: Run) -> PreparedCorpus:
     """The run's token files, made again if the cache lost them. Raises CorpusError when the text has changed since."""
     record = run.record
-    corpus = prepare(record.config.data)
+    tokenizer = start_tokenizer(run)
+    corpus = prepare(record.config.data, tokenizer=tokenizer)
     if corpus.sha256 != record.data.sha256:
         raise RunError(
             f"{record.data.source} is not the text that run {run.name} began with (its SHA-256 is "
             f"{corpus.sha256[:12]} and was {record.data.sha256[:12]}); put the old text back, or start a new run"
         )
-    require_length(corpus, record.config.model.n_positions)
+    require_length(corpus, record.config.model.n_positions, can_shorten=tokenizer is None)
     return corpus
 
 
@@ -227,7 +237,16 @@ def _build(
     learner = Learner(config, execution, corpus.train.tokens, ranks)
     counters = _with_newest_learning_rate(run, _restore(run, learner))
     steps = total_steps(config, learner.batches)
-    reporter.update(total_steps=steps, step=counters.step, best_val_loss=counters.best_val_loss, activity="")
+    reporter.update(
+        total_steps=steps,
+        step=counters.step,
+        train_loss=counters.train_loss,
+        val_loss=counters.val_loss,
+        best_val_loss=counters.best_val_loss,
+        best_step=counters.best_step,
+        last_checkpoint=counters.step or None,
+        activity="",
+    )
     return Trainer(run, learner, corpus, counters, reporter, interruption, total_steps=steps)
 
 
@@ -260,9 +279,8 @@ def _restore(run: Run, learner: Learner) -> Counters:
                 f"no checkpoint of run {run.name} is intact ({damaged[0]}); nothing was started afresh, so what can be "
                 "rescued is still there"
             )
-        return Counters(step=0, elapsed_seconds=0.0, tokens_seen=0)
-    loaded = read_model_folder(checkpoint.folder, device=learner.device)
-    weights = {name: parameter.detach() for name, parameter in loaded.network.named_parameters()}
+        return _begin(run, learner)
+    weights = _read_weights(checkpoint.folder, learner)
     tensors, counters = read_state(checkpoint.folder, learner.device)
     try:
         learner.load(weights, tensors)
@@ -270,6 +288,27 @@ def _restore(run: Run, learner: Learner) -> Counters:
         raise RunError(f"{checkpoint.folder} does not fit its run: {_first_line(error)}; resume from another") from None
     say(f"resumed from step {counters.step}")
     return counters
+
+
+def _begin(run: Run, learner: Learner) -> Counters:
+    """The first step: from the weights of the model that the run continues, where there is one."""
+    if run.record.fork_step is not None:
+        raise RunError(
+            f"run {run.name} was forked at step {run.record.fork_step}, and that checkpoint is gone; nothing was "
+            "started afresh, so put it back, or fork again"
+        )
+    if run.record.from_model:
+        try:
+            learner.begin_from(_read_weights(start_folder(run), learner))
+        except (KeyError, RuntimeError) as error:
+            raise RunError(f"the model in {run.folder} does not fit its run: {_first_line(error)}") from None
+        say(f"begins from the weights of {run.record.parent}")
+    return Counters(step=0, elapsed_seconds=0.0, tokens_seen=0)
+
+
+def _read_weights(folder: Path, learner: Learner) -> dict[str, torch.Tensor]:
+    loaded = read_model_folder(folder, device=learner.device)
+    return {name: parameter.detach() for name, parameter in loaded.network.named_parameters()}
 
 
 def _with_newest_learning_rate(run: Run, counters: Counters) -> Counters:

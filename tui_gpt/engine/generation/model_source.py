@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui_gpt.core.config import RunConfig, SampleConfig, TrainConfig
 from tui_gpt.core.errors import ConfigError, ModelError, RunError
+from tui_gpt.core.messages import ModelRef
 from tui_gpt.core.names import check_name
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class ModelSource:
     corpus_sha256: str | None = None
     val_loss: float | None = None
     """Over the whole validation text, in nats per token, as the trainer measured it."""
+    step: int | None = None
+    """Steps it was trained for, if known."""
 
     @property
     def sample_config(self) -> SampleConfig:
@@ -47,6 +51,15 @@ def load_source(name: str, checkpoint: str | None = None, device: str = "auto") 
     `best`, `last` or its step); with a slash in it, NAME is the path of a model's folder. Raises ModelError, RunError
     or ConfigError in one sentence.
     """
+    return _read(lambda: find_source(name, checkpoint), device)
+
+
+def load_reference(ref: ModelRef, device: str = "auto") -> tuple[ModelSource, LoadedModel]:
+    """As `load_source`, for a model that is known by where it lies."""
+    return _read(lambda: find_reference(ref), device)
+
+
+def _read(find: Callable[[], ModelSource], device: str) -> tuple[ModelSource, LoadedModel]:
     from tui_gpt.core.config_loading import convert
     from tui_gpt.engine.interop.huggingface import read_model_folder
     from tui_gpt.engine.training.devices import choose_device
@@ -54,7 +67,7 @@ def load_source(name: str, checkpoint: str | None = None, device: str = "auto") 
     # The field of the configuration knows how devices are called.
     chosen = choose_device(convert({"device": device}, TrainConfig, "train").device)
     for attempt in range(_ATTEMPTS):
-        source = find_source(name, checkpoint)
+        source = find()
         try:
             return source, read_model_folder(source.folder, device=chosen)
         except ModelError:
@@ -76,7 +89,8 @@ def find_source(name: str, checkpoint: str | None = None) -> ModelSource:
         return _library_source(handler, name)
     runs = {run.name for run in RunStore().list()}
     if name in runs:
-        return _run_source(RunStore().open(name), checkpoint)
+        run = RunStore().open(name)
+        return _run_source(run, _checkpoint(run, checkpoint))
     if checkpoint is not None:
         raise RunError(
             f"there is no run named {name} to take a checkpoint of; `tui-gpt runs list` shows those there are"
@@ -84,6 +98,54 @@ def find_source(name: str, checkpoint: str | None = None) -> ModelSource:
     known = sorted({entry.name for entry in handler.list()} | runs)
     advice = f"there are {', '.join(known[:20])}" if known else "train one first, e.g. with `tui-gpt train stories`"
     raise ModelError(f"there is no model and no run named {name}; {advice}, and a folder is written with a slash")
+
+
+def find_reference(ref: ModelRef) -> ModelSource:
+    """What a reference means, its files verified. Raises as `load_source` does."""
+    from tui_gpt.core.model_handler import ModelHandler
+    from tui_gpt.core.runs.store import RunStore
+
+    match ref.kind:
+        case "folder":
+            return _folder_source(Path(ref.name).expanduser())
+        case "model":
+            return _library_source(ModelHandler(), check_name(ref.name, "model name"))
+        case "run":
+            run = RunStore().open(ref.name)
+            if not run.checkpoints():
+                raise RunError(f"run {run.name} has no checkpoint yet; the first one comes with its first evaluation")
+            if ref.checkpoint is None and run.liveness() != "dead":
+                newest, damaged = run.newest_intact()
+                if newest is None:
+                    raise RunError(f"run {run.name} has no model: none of its checkpoints is intact ({damaged[0]})")
+                return _run_source(run, newest)
+            return _run_source(run, _checkpoint(run, ref.checkpoint))
+
+
+def likely_folder(ref: ModelRef) -> Path | None:
+    """The folder that `find_reference` would open if its files are intact, without reading them; None for no folder.
+
+    Raises as `load_source` does.
+    """
+    from tui_gpt.core.model_handler import ModelHandler
+    from tui_gpt.core.runs.store import RunStore
+
+    match ref.kind:
+        case "folder":
+            return Path(ref.name).expanduser()
+        case "model":
+            handler = ModelHandler()
+            check_name(ref.name, "model name")
+            folder = handler.library.folder(ref.name)
+            return folder if folder is not None or handler.examples is None else handler.examples.folder(ref.name)
+        case "run":
+            run = RunStore().open(ref.name)
+            wanted = ref.checkpoint or ("newest" if run.liveness() != "dead" else "best")
+            known = run.checkpoints()
+            chosen = [c for c in known if wanted in c.tags or wanted == str(c.step)]
+            # `best` of a run that has marked none, as after a crash, is its newest.
+            newest = known[-1:] if wanted == "newest" or ref.checkpoint is None else []
+            return next((c.folder for c in reversed(chosen or newest)), None)
 
 
 def _in_library(handler: ModelHandler, name: str) -> bool:
@@ -120,7 +182,7 @@ def _recorded(title: str, folder: Path, record: ModelRecord | None) -> ModelSour
     if record is None:
         return ModelSource(title, folder)
     sha256 = record.corpus.sha256 if record.corpus else None
-    return ModelSource(title, folder, _understood(record.config), sha256, record.val_loss)
+    return ModelSource(title, folder, _understood(record.config), sha256, record.val_loss, record.steps)
 
 
 def _understood(tree: dict[str, Any] | None) -> RunConfig | None:
@@ -133,10 +195,9 @@ def _understood(tree: dict[str, Any] | None) -> RunConfig | None:
         return None
 
 
-def _run_source(run: Run, wanted: str | None) -> ModelSource:
-    checkpoint = _checkpoint(run, wanted)
-    record = run.record
-    return ModelSource(f"run {run.name}, step {checkpoint.step}", checkpoint.folder, record.config, record.data.sha256)
+def _run_source(run: Run, checkpoint: CheckpointInfo) -> ModelSource:
+    step, record = checkpoint.step, run.record
+    return ModelSource(f"run {run.name}, step {step}", checkpoint.folder, record.config, record.data.sha256, step=step)
 
 
 def _checkpoint(run: Run, wanted: str | None) -> CheckpointInfo:

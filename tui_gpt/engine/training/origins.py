@@ -1,0 +1,169 @@
+"""The model that a run begins from: checked, and kept within the run, so that nothing outside can change it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui_gpt.core.config import DataConfig, ModelConfig
+from tui_gpt.core.config_loading import convert
+from tui_gpt.core.corpora import find
+from tui_gpt.core.errors import ConfigError, CorpusError, ModelError, RunError
+from tui_gpt.core.files import fsync_dir, fsync_file
+from tui_gpt.core.model_folder import hash_file
+from tui_gpt.core.model_handler import ModelHandler
+from tui_gpt.core.runs.checkpoints import MANIFEST_FILE, FileEntry, Manifest
+from tui_gpt.core.runs.records import read_record, utc_now, write_record
+from tui_gpt.core.runs.store import Run
+from tui_gpt.engine.text.tokenizer_files import load_tokenizer
+from tui_gpt.engine.text.tokenizer_writing import CONFIGURATION_FILE, TOKENIZER_FILE
+
+if TYPE_CHECKING:
+    from tui_gpt.engine.text.tokenizer import Tokenizer
+
+START_FOLDER = "start"
+"""Within a run's folder: the model it begins from, and a MANIFEST.json as checkpoints have."""
+
+_ALWAYS = ("config.json", TOKENIZER_FILE)
+_WHERE_GIVEN = (CONFIGURATION_FILE, "generation_config.json")
+_WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A model of the library, or an example, that can be trained on."""
+
+    name: str
+    folder: Path
+    model: ModelConfig
+    """Its shape, every size resolved."""
+    tokenizer: Tokenizer
+    files: Mapping[str, FileEntry]
+    """What makes it up: the configuration, the weights and the tokenizer, by file name."""
+
+
+def read_origin(name: str) -> Origin:
+    """The model `name`, every hash compared and every tensor looked for.
+
+    Raises ModelError when there is none, or it is damaged or not supported, and ConfigError when `name` is no name.
+    """
+    # Here, because all of these bring in torch, which takes seconds.
+    from tui_gpt.engine.interop.config_json import config_from_hf
+    from tui_gpt.engine.interop.state_names import foreign_names
+    from tui_gpt.engine.interop.weights import open_weights, read_json
+
+    handler = ModelHandler()
+    folder = handler.load(name)
+    try:
+        model = config_from_hf(read_json(folder / "config.json"))
+        tokenizer = load_tokenizer(folder)
+        if tokenizer.vocab_size > model.vocabulary:
+            raise ModelError(f"its tokenizer has {tokenizer.vocab_size} tokens and its network {model.vocabulary}")
+        with open_weights(folder) as weights:
+            foreign_names(weights.shapes(), model)
+        files = {path.name: _entry(path) for path in _parts(folder)}
+    except ModelError as error:
+        raise ModelError(f"model {name} cannot be continued: {error}") from None
+    return Origin(name, folder, model, tokenizer, files)
+
+
+def origin_data(name: str) -> dict[str, Any]:
+    """The data section, as a tree, with which the model `name` was trained, for training it on the same text.
+
+    Raises ModelError when the model does not say, CorpusError when the text is not there any more.
+    """
+    record = ModelHandler().get(name).record
+    tree = (record.config or {}).get("data") if record is not None else None
+    try:
+        data = None if tree is None else convert(tree, DataConfig, "data")
+    except ConfigError:  # written by another version
+        data = None
+    if data is None:
+        raise ModelError(f"model {name} does not say what it was trained on; name a corpus, a file or a folder")
+    try:
+        find(data.corpus)
+    except CorpusError:
+        raise CorpusError(
+            f"model {name} was trained on {data.corpus}, which is not there any more; name a corpus, a file or a folder"
+        ) from None
+    wanted = ("corpus", "corpus_megabytes", "bpe_vocab_size", "validation_fraction", "encoding", "errors")
+    return {field: getattr(data, field) for field in wanted}
+
+
+def write_start(origin: Origin, run_folder: Path) -> None:
+    """Copy the model into a run's folder that is being made, durably. Raises ModelError when it changed meanwhile."""
+    folder = run_folder / START_FOLDER
+    folder.mkdir()
+    for name in origin.files:
+        try:
+            shutil.copyfile(origin.folder / name, folder / name, follow_symlinks=False)
+        except FileNotFoundError:
+            raise _changed(origin) from None
+        fsync_file(folder / name)
+    write_record(folder / MANIFEST_FILE, Manifest(step=0, created=utc_now(), files=dict(origin.files)))
+    fsync_dir(folder)
+    if start_problem(folder):
+        raise _changed(origin)
+
+
+def _changed(origin: Origin) -> ModelError:
+    return ModelError(f"model {origin.name} was changed while the run was being made; begin it again")
+
+
+def start_problem(folder: Path) -> str:
+    """The first difference between `start/` and its manifest, or an empty string."""
+    try:
+        manifest = read_record(folder / MANIFEST_FILE, Manifest)
+        for name, expected in manifest.files.items():
+            if Path(name).name != name or _entry(folder / name) != expected:
+                return f"{folder / name} is damaged: it is not the file that the run began with"
+    except (RunError, ModelError) as error:
+        return str(error)
+    return ""
+
+
+def start_folder(run: Run) -> Path:
+    """The model that the run begins from, every hash compared. Raises RunError when it is damaged or missing."""
+    folder = run.folder / START_FOLDER
+    problem = start_problem(folder)
+    if problem:
+        raise RunError(
+            f"run {run.name} cannot begin from {run.record.parent or 'its model'}: {problem}; begin a new run from the "
+            "model"
+        )
+    return folder
+
+
+def start_tokenizer(run: Run) -> Tokenizer | None:
+    """The tokenizer that came with the model the run began from; None where the corpus gave it. Raises RunError."""
+    expected = run.record.data.tokenizer_sha256
+    if not expected:
+        return None
+    folder = run.folder / START_FOLDER
+    try:
+        if hash_file(folder / TOKENIZER_FILE).sha256 != expected:
+            raise ModelError(f"{folder / TOKENIZER_FILE} is damaged: its SHA-256 is not the one written down")
+        return load_tokenizer(folder)
+    except ModelError as error:
+        raise RunError(
+            f"the tokenizer of run {run.name} cannot be used: {error}; put back the file of the model "
+            f"{run.record.parent}, which has the same one"
+        ) from None
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The files that training goes on from."""
+    if (folder / _WEIGHTS).is_file():
+        weights = [folder / _WEIGHTS]
+    else:
+        weights = [folder / f"{_WEIGHTS}.index.json", *sorted(folder.glob("*.safetensors"))]
+    given = [folder / name for name in _WHERE_GIVEN if (folder / name).is_file()]
+    return [*(folder / name for name in _ALWAYS), *given, *weights]
+
+
+def _entry(path: Path) -> FileEntry:
+    found = hash_file(path)
+    return FileEntry(found.size, found.sha256)
