@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +13,13 @@ import msgspec
 
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.files import fsync_dir
-from tui_gpt.core.runs.plain_files import open_regular, reason
+from tui_gpt.core.runs.metric_lines import LineFollower, segments
+from tui_gpt.core.runs.plain_files import reason
 
 Kind = Literal["start", "train", "eval", "sample", "mark", "end"]
 KINDS: tuple[str, ...] = get_args(Kind)
 Value = float | int | str | bool | None
 
-_SEGMENT = re.compile(r"metrics-([0-9]{4,})\.jsonl")
 _CHUNK = 8 << 20
 
 
@@ -33,16 +32,6 @@ class MetricRecord(msgspec.Struct, omit_defaults=True, gc=False):
     values: dict[str, Value] = msgspec.field(default_factory=dict)
     nonfinite: dict[str, Literal["nan", "inf", "-inf"]] = msgspec.field(default_factory=dict)
     """Values that JSON has no number for. In the file they are null under `values`; a reader puts them back."""
-
-
-def segments(run_folder: Path) -> list[tuple[int, Path]]:
-    """The segments of a run, numbered, oldest first; empty where there is no such folder."""
-    try:
-        names = [entry.name for entry in run_folder.iterdir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    found = [(int(match[1]), run_folder / name) for name in names if (match := _SEGMENT.fullmatch(name))]
-    return sorted(found)
 
 
 class MetricsWriter:
@@ -138,11 +127,14 @@ class MetricsReader:
     """
 
     def __init__(self, run_folder: Path) -> None:
-        self._run_folder = run_folder
+        self._lines = LineFollower(run_folder)
         self._decoder = msgspec.json.Decoder(MetricRecord)
-        self._number = 0
-        self._offset = 0
-        self.skipped = 0
+        self._garbage = 0
+
+    @property
+    def skipped(self) -> int:
+        """How many lines so far were not records."""
+        return self._garbage + self._lines.torn
 
     def poll(self) -> list[MetricRecord]:
         """What was added since the last call, in the order of writing; empty when nothing was.
@@ -151,38 +143,9 @@ class MetricsReader:
         segment cannot be read.
         """
         records: list[MetricRecord] = []
-        # Listed before reading: once a later segment is there, the writer of an earlier one is gone for good.
-        known = segments(self._run_folder)
-        for index, (number, path) in enumerate(known):
-            if number < self._number:
-                continue
-            if number > self._number:
-                self._number, self._offset = number, 0
-            try:
-                torn = self._read_on(path, records)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise RunError(f"{path} cannot be read: {reason(error)}; check its permissions") from None
-            if torn and index + 1 < len(known):
-                self.skipped += 1
+        for lines in self._lines.blocks(_CHUNK):
+            self._decode(lines, records)
         return records
-
-    def _read_on(self, path: Path, records: list[MetricRecord]) -> bool:
-        """Read whole lines from the offset on; say whether an unfinished one remains after them."""
-        with open_regular(path) as handle:
-            handle.seek(self._offset)
-            rest = b""
-            while chunk := handle.read(_CHUNK):
-                end = chunk.rfind(b"\n") + 1
-                if end:
-                    lines = rest + chunk[:end]
-                    self._offset += len(lines)
-                    self._decode(lines, records)
-                    rest = chunk[end:]
-                else:
-                    rest += chunk
-        return bool(rest)
 
     def _decode(self, lines: bytes, records: list[MetricRecord]) -> None:
         start = len(records)
@@ -196,7 +159,7 @@ class MetricsReader:
                 try:
                     records.append(self._decoder.decode(line))
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    self.skipped += 1
+                    self._garbage += 1
         for record in records[start:]:
             if record.nonfinite:
                 record.values.update({name: float(word) for name, word in record.nonfinite.items()})
