@@ -1,4 +1,4 @@
-"""Core and the command line stay light: torch is loaded where something is computed, and nowhere before."""
+"""Core, the screen and the command line stay light: torch is loaded where something is computed, nowhere before."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 import tui_gpt.cli
 import tui_gpt.core
+import tui_gpt.ui
 
 HEAVY = ("numpy", "safetensors", "textual", "tiktoken", "tokenizers", "torch", "transformers")
 
@@ -42,6 +43,14 @@ def test_no_module_of_core_loads_a_heavy_package() -> None:
     modules = ["tui_gpt.core", *(module.name for module in found)]
     assert len(modules) > 20, f"the walk found only {modules}"
     assert _heavy_loaded_by(modules) == {}
+
+
+def test_no_module_of_the_screen_loads_what_computes() -> None:
+    found = pkgutil.walk_packages(tui_gpt.ui.__path__, "tui_gpt.ui.")
+    modules = ["tui_gpt.ui", *(module.name for module in found)]
+    assert len(modules) > 30, f"the walk found only {modules}"
+    loaded = {name for names in _heavy_loaded_by(modules).values() for name in names}
+    assert loaded == {"textual"}
 
 
 def test_no_command_loads_a_heavy_package_before_it_computes() -> None:

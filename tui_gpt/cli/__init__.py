@@ -53,6 +53,14 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is named, or the app for what is no command and a corpus: `tui-gpt book.txt`."""
+        if args and args[0] not in COMMANDS and _names_corpus(args[0]):
+            return "app", _app(), args
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
@@ -66,6 +74,19 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
+def _names_corpus(word: str) -> bool:
+    """Whether a first word that is no command means a text: a built-in one, or what looks like a path."""
+    from tui_gpt.core.corpora import CATALOGUE
+
+    return word in CATALOGUE or "/" in word or "." in word or Path(word).exists()
+
+
+def _app() -> click.Command:
+    from tui_gpt.cli.app import command
+
+    return command
+
+
 @click.group(
     cls=LazyGroup,
     invoke_without_command=True,
@@ -75,11 +96,16 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="tui-gpt")
 @click.pass_context
-def cli(context: click.Context) -> None:
+def cli(context: click.Context) -> int | None:
     """Configure, train, keep and talk to GPT models in one terminal.
 
     \b
-    From nothing to text in a minute:
+    The full-screen app, by itself or with a text chosen to train on:
+      tui-gpt
+      tui-gpt book.txt
+
+    \b
+    From nothing to text in a minute, without it:
       tui-gpt train stories --minutes 1 --name first
       tui-gpt sample first --prompt "One day"
 
@@ -89,8 +115,15 @@ def cli(context: click.Context) -> None:
       tui-gpt runs follow book
       tui-gpt chat book
     """
-    if context.invoked_subcommand is None:
+    if context.invoked_subcommand is not None:
+        return None
+    from tui_gpt.cli.app import why_not
+
+    if reason := why_not():
         click.echo(context.get_help())
+        click.echo(f"\nthe app is not opened, because {reason}", err=True)
+        return 0
+    return int(context.invoke(_app(), corpus=None) or 0)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

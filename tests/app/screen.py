@@ -1,0 +1,51 @@
+"""The real app without a terminal, for tests that press its keys and look at what it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widget import Widget
+
+from tui_gpt.ui.app import TuiGpt
+
+DEADLINE = 60.0
+
+Body = Callable[[TuiGpt, Pilot[Any]], Awaitable[None]]
+
+
+def run_screen(body: Body, *, size: tuple[int, int] = (120, 40), app: TuiGpt | None = None) -> TuiGpt:
+    """Run the app at `size` until `body` returns; its first tab is there when `body` begins."""
+
+    async def run() -> TuiGpt:
+        screen = app or TuiGpt()
+        async with screen.run_test(size=size) as pilot:
+            await until(pilot, lambda: screen.tab is not None)
+            await body(screen, pilot)
+        return screen
+
+    return asyncio.run(run())
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], Any], *, seconds: float = DEADLINE) -> Any:
+    """Let the app run until `condition` holds; returns its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"it did not come to pass within {seconds:g} s; the screen shows:\n{text_of(pilot.app.screen)}")
+        await pilot.pause(0.02)
+    return value
+
+
+def text_of(widget: Widget) -> str:
+    """What a widget (or a screen) shows, line by line, as plain text."""
+    lines = widget.screen._compositor.render_strips() if widget is widget.screen else None
+    if lines is None:
+        region = widget.content_region
+        strips = widget.screen._compositor.render_strips()
+        return "\n".join(strip.crop(region.x, region.right).text.rstrip() for strip in strips[region.y : region.bottom])
+    return "\n".join(strip.text.rstrip() for strip in lines)

@@ -1,0 +1,195 @@
+"""The frame: top line, tab names, the tabs' bodies, the keys; what is remembered, told and survived."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import signal
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import ContentSwitcher, Footer, Static, Tabs
+from textual.widgets import Tab as TabLabel
+
+from tui_gpt.core.errors import ConfigError
+from tui_gpt.core.safe_text import safe_text
+from tui_gpt.core.settings import Settings, read_settings
+from tui_gpt.ui import crash_report
+from tui_gpt.ui.memory import Memory, encode_memory, read_memory, write_memory
+from tui_gpt.ui.tabs import TABS
+from tui_gpt.ui.tabs.tab import Tab
+from tui_gpt.ui.widgets.status_line import StatusLine
+
+SMALLEST = (80, 24)
+_REMEMBER_SECONDS = 5.0
+_TOLD_SECONDS = 5.0
+_PROBLEM_SECONDS = 12.0
+
+
+class Frame(App[None]):
+    """What surrounds the tabs and knows nothing of runs."""
+
+    TITLE = "tui-gpt"
+    CSS_PATH = "frame.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(f"{number},{tab.key}", f"show_tab('{tab.name}')", tab.title, id=f"app.{tab.name}", show=False)
+        for number, tab in enumerate(TABS, start=1)
+    ]
+
+    def __init__(self) -> None:
+        self.settings, self._settings_problem = _settings()
+        super().__init__()
+        self.animation_level = self.settings.animations
+        self.memory: Memory = read_memory()
+        self._memory_written = b""
+        self.crash: Path | None = None
+        """Where the traceback of the error is that closed the app."""
+
+    def compose(self) -> ComposeResult:
+        """Top line, tab names, the tabs' bodies, the keys."""
+        yield StatusLine()
+        labels = (TabLabel(Content(f"{n} {tab.title}"), id=tab.name) for n, tab in enumerate(TABS, start=1))
+        yield Tabs(*labels, id="tabs")
+        yield ContentSwitcher(id="bodies")
+        yield Static(id="too-small", markup=False)
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Begin with what was there at the last time; whatever takes long comes after the first frame."""
+        theme = self.settings.theme or self.memory.theme
+        if theme in self.available_themes:
+            self.theme = theme
+        if self.settings.keys:
+            self.set_keymap(self.settings.keys)
+        self._obey_signals()
+        self.call_after_refresh(self.after_first_frame)
+
+    async def after_first_frame(self) -> None:
+        """What could not be shown before there was a screen."""
+        if self._settings_problem:
+            self.say_problem(self._settings_problem)
+        elif self.settings.theme and self.settings.theme not in self.available_themes:
+            themes = ", ".join(sorted(self.available_themes))
+            self.say_problem(f"config.toml: there is no theme {self.settings.theme}; there are {themes}")
+        self.set_interval(_REMEMBER_SECONDS, self.remember)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Below the smallest size one line says what is needed."""
+        width, height = event.size
+        too_small = width < SMALLEST[0] or height < SMALLEST[1]
+        for screen in self.screen_stack:
+            screen.set_class(too_small, "-too-small")
+        if too_small:
+            text = f"tui-gpt needs {SMALLEST[0]} x {SMALLEST[1]} characters; this window has {width} x {height}"
+            self.screen_stack[0].query_one("#too-small", Static).update(Content(text))
+
+    # ---- tabs
+
+    @property
+    def tab(self) -> Tab | None:
+        """The body of the tab that is shown; None before the first frame."""
+        if not self.screen_stack:
+            return None
+        current = self.screen_stack[0].query_one("#bodies", ContentSwitcher).visible_content
+        return current if isinstance(current, Tab) else None
+
+    async def show_tab(self, name: str) -> Tab:
+        """Show a tab, making it if this is the first time, and return its body."""
+        base = self.screen_stack[0]
+        bodies = base.query_one("#bodies", ContentSwitcher)
+        before = self.tab
+        body = next(iter(bodies.query(f"#body-{name}").results(Tab)), None)
+        if body is None:
+            body = next(tab for tab in TABS if tab.name == name).load()(id=f"body-{name}")
+            body.display = False
+            await bodies.mount(body)
+            body.recall(self.memory.tabs.get(name, {}))
+        if before is not body:
+            if before is not None:
+                before.hidden()
+            with self.prevent(Tabs.TabActivated):
+                base.query_one("#tabs", Tabs).active = name
+            bodies.current = body.id
+            self.memory.tab = name
+            body.shown()
+            # The focus follows, unless a person is walking along the tab names.
+            if not isinstance(base.focused, Tabs):
+                self.call_after_refresh(body.focus_first)
+        return body
+
+    async def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
+        """A tab's name was clicked, or reached with the arrow keys."""
+        if event.tabs.id == "tabs" and event.tab.id and self.tab is not None:
+            await self.show_tab(event.tab.id)
+
+    async def action_show_tab(self, name: str) -> None:
+        """Switch to a tab by its key."""
+        if len(self.screen_stack) > 1:
+            return
+        if isinstance(self.focused, Tabs):
+            self.screen.set_focus(None)
+        await self.show_tab(name)
+
+    # ---- telling
+
+    def say(self, sentence: str) -> None:
+        """Tell what was done."""
+        self.notify(safe_text(sentence), markup=False, timeout=_TOLD_SECONDS)
+
+    def say_problem(self, sentence: str) -> None:
+        """Tell what went wrong, and what can be done."""
+        self.notify(safe_text(sentence), severity="error", markup=False, timeout=_PROBLEM_SECONDS)
+
+    def say_doing(self, what: str) -> None:
+        """Show in the top line what the app is busy with; empty when it is over."""
+        self.screen_stack[0].query_one(StatusLine).doing = what
+
+    # ---- staying and leaving
+
+    def remember(self) -> None:
+        """Keep what the next start takes up."""
+        self.memory.theme = self.theme
+        for info in TABS:
+            for body in self.screen_stack[0].query(f"#body-{info.name}").results(Tab):
+                self.memory.tabs[info.name] = body.remember()
+        content = encode_memory(self.memory)
+        if content == self._memory_written:
+            return
+        try:
+            write_memory(content)
+            self._memory_written = content
+        except OSError as error:
+            self.log.warning(f"app.json cannot be written: {error}")
+
+    def end(self, code: int = 0) -> None:
+        """Leave, with the terminal whole."""
+        self.remember()
+        self.exit(return_code=code)
+
+    def _obey_signals(self) -> None:
+        """SIGTERM and SIGHUP end the app as a key does, without a question."""
+        if self.is_headless:
+            return
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(signum, functools.partial(self.end, 128 + signum))
+
+    def _fatal_error(self) -> None:
+        """An error of our own: the traceback goes to a file, and the terminal gets a sentence once it is restored."""
+        sentence, self.crash = crash_report.write(self._exception)
+        # The first error tells why; those that follow from it are in the file.
+        if not self._exit_renderables:
+            self._exit_renderables.append(Text(safe_text(sentence)))
+        self._close_messages_no_wait()
+
+
+def _settings() -> tuple[Settings, str]:
+    try:
+        return read_settings(), ""
+    except ConfigError as error:
+        return Settings(), f"{error}; the defaults are used"

@@ -1,0 +1,123 @@
+"""What the screen does to runs: start, steer, keep, delete. What fails raises a TuiGptError with its sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tui_gpt.core.config import RunConfig
+from tui_gpt.core.errors import RunError
+from tui_gpt.core.messages import Begin, Begun, Fork, Progress, Publish, Published
+from tui_gpt.core.runs.commands import AckReader, Argument, CommandKind
+from tui_gpt.core.runs.launch import TrainerProcess, launch_trainer, start_outcome
+from tui_gpt.core.runs.steering import resume_ended
+from tui_gpt.core.runs.store import Run, RunStore
+from tui_gpt.ui.session_client import Session
+
+_ACK_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+
+Report = Callable[[str], None]
+"""Told what is being done, in a few words; an empty text when it is over."""
+
+
+class RunControl:
+    """Runs as the app's actions see them. Nothing here blocks the event loop."""
+
+    def __init__(self, store: RunStore, session: Session, report: Report, on_failure: Callable[[str], None]) -> None:
+        """`on_failure` gets the last words of a trainer that does not come up after it was started."""
+        self.store = store
+        self.session = session
+        self.report = report
+        self._on_failure = on_failure
+        self._starts: set[asyncio.Task[None]] = set()
+
+    async def begin(self, config: RunConfig, name: str | None = None, origin: str | None = None) -> Run:
+        """Prepare the corpus, make the run and start its trainer; `origin` is a model to continue from."""
+        try:
+            begun = await self.session.request(Begin(id=0, config=config, name=name, origin=origin), self._progress)
+            assert isinstance(begun, Begun)
+            return await self.launch(begun.run)
+        finally:
+            self.report("")
+
+    async def fork(
+        self, run: str, name: str | None, checkpoint: str | None, changes: Mapping[str, Any] | None = None
+    ) -> Run:
+        """Make a new run from a checkpoint and start its trainer."""
+        request = Fork(id=0, run=run, name=name, checkpoint=checkpoint, changes=dict(changes or {}))
+        try:
+            begun = await self.session.request(request, self._progress)
+            assert isinstance(begun, Begun)
+            return await self.launch(begun.run)
+        finally:
+            self.report("")
+
+    async def launch(self, name: str) -> Run:
+        """Start the trainer of a new run and return when its process is there."""
+        run = self.store.open(name)
+        self._watch(run, await asyncio.to_thread(launch_trainer, run.folder))
+        return run
+
+    async def resume(self, name: str, lr_factor: float | None = None) -> str:
+        """Go on, with a paused run or with one that has ended; returns what was done."""
+        run = self.store.open(name)
+        if run.liveness() != "dead":
+            if lr_factor is not None:
+                await self.command(name, "set_lr", factor=lr_factor)
+            return await self.command(name, "resume")
+        self._watch(run, await asyncio.to_thread(resume_ended, run, lr_factor))
+        return "goes on from its newest checkpoint"
+
+    async def command(self, run_name: str, kind: CommandKind, /, **arguments: Argument) -> str:
+        """Send a command and wait for the trainer's answer, which is returned. Raises RunError with its refusal."""
+        run = self.store.open(run_name)
+        given = {key: value for key, value in arguments.items() if value is not None}
+        sent = await asyncio.to_thread(run.send, kind, given, "app")
+        reader = AckReader(run.folder)
+        deadline = time.monotonic() + _ACK_SECONDS
+        while True:
+            over = time.monotonic() >= deadline or await asyncio.to_thread(run.liveness) == "dead"
+            for ack in reader.poll():
+                if ack.id == sent:
+                    if ack.outcome != "done":
+                        raise RunError(f"{run_name}: {ack.message}")
+                    return ack.message
+            if over:
+                raise RunError(f"the trainer of {run_name} did not answer `{kind}`; its log pane shows what it does")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def save_model(self, name: str, model: str) -> str:
+        """Keep the weights as a model of the library: as they are now, or the best of a run that has ended."""
+        run = self.store.open(name)
+        if run.liveness() != "dead":
+            return await self.command(name, "save", name=model)
+        published = await self.session.request(Publish(id=0, run=name, name=model))
+        assert isinstance(published, Published)
+        return f"saved as model {published.model}"
+
+    async def delete(self, name: str) -> int:
+        """Delete a run that has no trainer; returns the bytes freed."""
+        return await asyncio.to_thread(self.store.delete, name)
+
+    async def rename(self, name: str, new: str) -> None:
+        """Give a run that has no trainer another name."""
+        await asyncio.to_thread(self.store.rename, name, new)
+
+    def _progress(self, event: object) -> None:
+        if isinstance(event, Progress):
+            self.report(f"{event.what} {event.share:.0%}")
+
+    def _watch(self, run: Run, process: TrainerProcess) -> None:
+        task = asyncio.create_task(self._come_up(run, process), name=f"start of {run.name}")
+        self._starts.add(task)
+        task.add_done_callback(self._starts.discard)
+
+    async def _come_up(self, run: Run, process: TrainerProcess) -> None:
+        try:
+            while await asyncio.to_thread(start_outcome, run.folder, process) is None:
+                await asyncio.sleep(4 * _POLL_SECONDS)
+        except RunError as error:
+            self._on_failure(str(error))
