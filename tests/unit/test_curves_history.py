@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.runs.metrics import MetricsWriter, read_all
 from tui_gpt.ui.curves.history import RunHistory
+from tui_gpt.ui.curves.smoothing import DEFAULT_FACTOR
 
 
 def train(writer: MetricsWriter, step: int, loss: float = math.nan, **more: Any) -> None:
@@ -244,7 +245,7 @@ def test_another_factor_averages_anew(tmp_path: Path) -> None:
     before = history.series("smoothed", 0, 200, 500)
     history.smoothing = 0.0
     assert [y for _, y, _ in history.series("smoothed", 0, 200, 500)] == [float(step % 3) for step in range(1, 200)]
-    history.smoothing = 0.98
+    history.smoothing = DEFAULT_FACTOR
     assert history.series("smoothed", 0, 200, 500) == before
     with pytest.raises(ValueError, match="smoothing factor"):
         history.smoothing = 1.5

@@ -38,8 +38,8 @@ class TuiGpt(Frame):
     """Configure, train, keep and talk to GPT models."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1", "explain", "Help", id="app.help", priority=True),
         Binding("f5", "start_or_pause", "Start/pause", id="app.start", priority=True),
+        Binding("f1", "explain", "Help", id="app.help", priority=True),
         Binding("ctrl+s", "save_model", "Save model", id="app.save", priority=True),
         Binding("ctrl+q", "leave", "Quit", id="app.quit", priority=True),
     ]
@@ -95,6 +95,8 @@ class TuiGpt(Frame):
             await asyncio.to_thread(self.board.refresh)
         finally:
             self._looking = False
+        if not self.is_running:
+            return
         if self.active_run is None or self.board.get(self.active_run) is None:
             newest = self.board.newest()
             self.active_run = newest.name if newest else None
@@ -103,7 +105,9 @@ class TuiGpt(Frame):
             tab.board_changed()
 
     def _show_run(self) -> None:
-        self.screen_stack[0].query_one(StatusLine).run = self.board.get(self.active_run)
+        # None is left of it while the app closes.
+        for line in self.screen_stack[0].query(StatusLine):
+            line.run = self.board.get(self.active_run)
 
     def watch_active_run(self) -> None:
         """The top line follows."""

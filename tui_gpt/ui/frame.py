@@ -31,14 +31,18 @@ _TOLD_SECONDS = 5.0
 _PROBLEM_SECONDS = 12.0
 
 
-class Frame(App[None]):
+class Frame(App[None], inherit_bindings=False):
     """What surrounds the tabs and knows nothing of runs."""
 
     TITLE = "tui-gpt"
     CSS_PATH = "frame.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(f"{number},{tab.key}", f"show_tab('{tab.name}')", tab.title, id=f"app.{tab.name}", show=False)
-        for number, tab in enumerate(TABS, start=1)
+        # Where the terminal sends no interrupt of its own, it says how to leave; over selected text it copies.
+        Binding("ctrl+c", "help_quit", show=False, system=True),
+        *(
+            Binding(f"{number},{tab.key}", f"show_tab('{tab.name}')", tab.title, id=f"app.{tab.name}", show=False)
+            for number, tab in enumerate(TABS, start=1)
+        ),
     ]
 
     def __init__(self) -> None:
@@ -147,7 +151,8 @@ class Frame(App[None]):
 
     def say_doing(self, what: str) -> None:
         """Show in the top line what the app is busy with; empty when it is over."""
-        self.screen_stack[0].query_one(StatusLine).doing = what
+        for line in self.screen_stack[0].query(StatusLine):
+            line.doing = what
 
     # ---- staying and leaving
 

@@ -21,7 +21,7 @@ from tui_gpt.ui.curves.history import RunHistory
 from tui_gpt.ui.curves.moments import AXES, Axis, View
 from tui_gpt.ui.curves.raster import terminal_has_braille
 from tui_gpt.ui.curves.sheet import Text, sheet
-from tui_gpt.ui.curves.smoothing import FACTORS
+from tui_gpt.ui.curves.smoothing import DEFAULT_FACTOR, FACTORS
 from tui_gpt.ui.curves.strips import changed_lines, line_of
 from tui_gpt.ui.curves.window import Window
 
@@ -78,7 +78,7 @@ class LossPlot(Widget, can_focus=True):
 
     log_scale: reactive[bool] = reactive(False, init=False)
     """Logarithmic y axis."""
-    smooth: reactive[float | None] = reactive[float | None](FACTORS[1], init=False)
+    smooth: reactive[float | None] = reactive[float | None](DEFAULT_FACTOR, init=False)
     """Factor of the moving average; None shows the training loss alone."""
     x_axis: reactive[Axis] = reactive[Axis]("step", init=False)
     """What runs along x."""
