@@ -22,7 +22,7 @@ from tui_gpt.core.settings import Settings, read_settings
 from tui_gpt.ui import crash_report
 from tui_gpt.ui.memory import Memory, encode_memory, read_memory, write_memory
 from tui_gpt.ui.tabs import TABS
-from tui_gpt.ui.tabs.tab import Tab
+from tui_gpt.ui.tabs.tab import TabBody
 from tui_gpt.ui.widgets.status_line import StatusLine
 
 SMALLEST = (80, 24)
@@ -35,7 +35,8 @@ class Frame(App[None], inherit_bindings=False):
     """What surrounds the tabs and knows nothing of runs."""
 
     TITLE = "tui-gpt"
-    CSS_PATH = "frame.tcss"
+    CSS_PATH = Path(__file__).with_name("frame.tcss")
+    AUTO_FOCUS = None  # each tab knows what a person most likely wants to use first
     BINDINGS: ClassVar[list[BindingType]] = [
         # Where the terminal sends no interrupt of its own, it says how to leave; over selected text it copies.
         Binding("ctrl+c", "help_quit", show=False, system=True),
@@ -95,19 +96,19 @@ class Frame(App[None], inherit_bindings=False):
     # ---- tabs
 
     @property
-    def tab(self) -> Tab | None:
+    def tab(self) -> TabBody | None:
         """The body of the tab that is shown; None before the first frame."""
         if not self.screen_stack:
             return None
         current = self.screen_stack[0].query_one("#bodies", ContentSwitcher).visible_content
-        return current if isinstance(current, Tab) else None
+        return current if isinstance(current, TabBody) else None
 
-    async def show_tab(self, name: str) -> Tab:
+    async def show_tab(self, name: str) -> TabBody:
         """Show a tab, making it if this is the first time, and return its body."""
         base = self.screen_stack[0]
         bodies = base.query_one("#bodies", ContentSwitcher)
         before = self.tab
-        body = next(iter(bodies.query(f"#body-{name}").results(Tab)), None)
+        body = next(iter(bodies.query(f"#body-{name}").results(TabBody)), None)
         if body is None:
             body = next(tab for tab in TABS if tab.name == name).load()(id=f"body-{name}")
             body.display = False
@@ -137,7 +138,9 @@ class Frame(App[None], inherit_bindings=False):
             return
         if isinstance(self.focused, Tabs):
             self.screen.set_focus(None)
-        await self.show_tab(name)
+        body = await self.show_tab(name)
+        if self.focused is None:
+            self.call_after_refresh(body.focus_first)
 
     # ---- telling
 
@@ -160,7 +163,7 @@ class Frame(App[None], inherit_bindings=False):
         """Keep what the next start takes up."""
         self.memory.theme = self.theme
         for info in TABS:
-            for body in self.screen_stack[0].query(f"#body-{info.name}").results(Tab):
+            for body in self.screen_stack[0].query(f"#body-{info.name}").results(TabBody):
                 self.memory.tabs[info.name] = body.remember()
         content = encode_memory(self.memory)
         if content == self._memory_written:

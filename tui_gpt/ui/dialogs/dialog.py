@@ -34,6 +34,7 @@ class Dialog(ModalScreen[T | None], Generic[T]):
     Dialog .answers { height: auto; margin-top: 1; align-horizontal: right; }
     Dialog .answers Button { margin-left: 2; }
     """
+    AUTO_FOCUS = "*"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Cancel", id="dialog.leave"),
     ]

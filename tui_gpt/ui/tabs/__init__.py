@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import NamedTuple
 
-from tui_gpt.ui.tabs.tab import Tab
+from tui_gpt.ui.tabs.tab import TabBody
 
 
 class TabInfo(NamedTuple):
@@ -18,9 +18,9 @@ class TabInfo(NamedTuple):
     module: str
     class_name: str
 
-    def load(self) -> type[Tab]:
+    def load(self) -> type[TabBody]:
         """The class of the tab's body."""
-        found: type[Tab] = getattr(importlib.import_module(self.module), self.class_name)
+        found: type[TabBody] = getattr(importlib.import_module(self.module), self.class_name)
         return found
 
 

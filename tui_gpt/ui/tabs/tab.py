@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from tui_gpt.ui.app import TuiGpt
 
 
-class Tab(Vertical):
+class TabBody(Vertical):
     """The body of a tab: made when it is first shown, and kept from then on."""
 
     DEFAULT_CSS = """
-    Tab { height: 1fr; width: 1fr; }
+    TabBody { height: 1fr; width: 1fr; }
     """
 
     @property

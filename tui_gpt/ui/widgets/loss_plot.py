@@ -62,12 +62,12 @@ class LossPlot(Widget, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "toggle_log", "Log scale", id="plot.log"),
-        Binding("m", "next_smoothing", "Smoothing", id="plot.smoothing"),
+        Binding("m", "next_smoothing", "Smoothing", id="plot.smoothing", show=False),
         Binding("t", "next_axis", "Steps, time or tokens", id="plot.axis", show=False),
         Binding("plus,equals_sign", "zoom_in", "Zoom in", id="plot.zoom_in", show=False),
         Binding("minus", "zoom_out", "Zoom out", id="plot.zoom_out", show=False),
         Binding("0", "whole", "Whole curve", id="plot.whole", show=False),
-        Binding("c", "toggle_crosshair", "Crosshair", id="plot.crosshair"),
+        Binding("c", "toggle_crosshair", "Crosshair", id="plot.crosshair", show=False),
         Binding("left", "move(-1)", "Left", id="plot.left", show=False),
         Binding("right", "move(1)", "Right", id="plot.right", show=False),
         Binding("shift+left", "move(-10)", "Far left", id="plot.far_left", show=False),

@@ -21,6 +21,8 @@ _STATE_COLOURS = {
     "interrupted": "$text-warning",
 }
 
+_QUIET = "$foreground 60%"
+
 
 class StatusLine(Widget):
     """One line. Where it is narrow, what matters least is left out."""
@@ -37,9 +39,9 @@ class StatusLine(Widget):
         width = max(1, self.size.width)
         run = self.run
         left = self._head(run)
-        right = Content.styled(_device(run), "$text-muted") if run else Content.styled("tui-gpt", "$text-muted")
+        right = Content.styled(_device(run), _QUIET) if run else Content.styled("tui-gpt", _QUIET)
         for part in self._parts(run):
-            longer = Content.assemble(left, Content.styled("  ", "$text-muted"), part)
+            longer = Content.assemble(left, Content.styled("  ", _QUIET), part)
             if longer.cell_length > width:
                 break
             left = longer
@@ -51,7 +53,7 @@ class StatusLine(Widget):
     def _head(self, run: RunSummary | None) -> Content:
         if run is None:
             return Content(safe_text(self.doing, newlines=False)) if self.doing else Content("no run yet")
-        style = _STATE_COLOURS.get(run.state, "$text-muted")
+        style = _STATE_COLOURS.get(run.state, _QUIET)
         return Content.assemble((safe_text(run.name, newlines=False), "bold"), "  ", (run.state, style))
 
     def _parts(self, run: RunSummary | None) -> list[Content]:
