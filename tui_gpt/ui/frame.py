@@ -13,7 +13,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import ContentSwitcher, Footer, Static, Tabs
+from textual.widgets import ContentSwitcher, Static, Tabs
 from textual.widgets import Tab as TabLabel
 
 from tui_gpt.core.errors import ConfigError
@@ -23,6 +23,7 @@ from tui_gpt.ui import crash_report
 from tui_gpt.ui.memory import Memory, encode_memory, read_memory, write_memory
 from tui_gpt.ui.tabs import TABS
 from tui_gpt.ui.tabs.tab import TabBody
+from tui_gpt.ui.widgets.key_line import KeyLine
 from tui_gpt.ui.widgets.status_line import StatusLine
 
 SMALLEST = (80, 24)
@@ -62,7 +63,7 @@ class Frame(App[None], inherit_bindings=False):
         yield Tabs(*labels, id="tabs")
         yield ContentSwitcher(id="bodies")
         yield Static(id="too-small", markup=False)
-        yield Footer(compact=True, show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Begin with what was there at the last time; whatever takes long comes after the first frame."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.dom import DOMNode
+from textual.widget import Widget
 
 from tui_gpt.ui.tabs import TABS
 
@@ -21,9 +22,11 @@ def commands_of(app: TuiGpt) -> Iterator[SystemCommand]:
     for binding in _bindings(type(app)):
         yield _command(app, binding.description, binding, app.run_action)
     for info in TABS:
-        for binding in _bindings(info.load()):
-            run = functools.partial(_run_in_tab, app, info.name)
-            yield _command(app, f"{info.title}: {binding.description}", binding, run)
+        body = info.load()
+        for owner in (body, *body.PARTS_WITH_KEYS):
+            for binding in _bindings(owner):
+                run = functools.partial(_run_in_tab, app, info.name, None if owner is body else owner)
+                yield _command(app, f"{info.title}: {binding.description}", binding, run)
 
 
 def _bindings(node: type[DOMNode]) -> Iterator[Binding]:
@@ -40,6 +43,21 @@ def _command(app: TuiGpt, title: str, binding: Binding, run: object) -> SystemCo
     return SystemCommand(title, binding.tooltip or f"key {keys}", functools.partial(run, binding.action))
 
 
-async def _run_in_tab(app: TuiGpt, name: str, action: str) -> None:
+async def _run_in_tab(app: TuiGpt, name: str, part: type[Widget] | None, action: str) -> None:
     body = await app.show_tab(name)
-    await body.run_action(action)
+    await (body if part is None else body.query_one(part)).run_action(action)
+
+
+def bindings_by_id() -> Iterator[tuple[str, str, str]]:
+    """(id, key, description) of everything that config.toml can give another key."""
+    from tui_gpt.ui.app import TuiGpt
+
+    bodies = [info.load() for info in TABS]
+    for owner in (TuiGpt, *bodies, *(part for body in bodies for part in body.PARTS_WITH_KEYS)):
+        for binding in _bindings(owner):
+            yield binding.id or "", binding.key, binding.description
+
+
+if __name__ == "__main__":
+    for name, key, description in sorted(bindings_by_id()):
+        print(f"{name:<24}  {key:<28}  {description}")  # noqa: T201 - this is what it is run for

@@ -36,6 +36,8 @@ class RunControl:
 
     async def begin(self, config: RunConfig, name: str | None = None, origin: str | None = None) -> Run:
         """Prepare the corpus, make the run and start its trainer; `origin` is a model to continue from."""
+        # Said at once: the session may still be at the same text for Configure.
+        self.report("preparing the text")
         try:
             begun = await self.session.request(Begin(id=0, config=config, name=name, origin=origin), self._progress)
             assert isinstance(begun, Begun)
@@ -47,6 +49,7 @@ class RunControl:
         self, run: str, name: str | None, checkpoint: str | None, changes: Mapping[str, Any] | None = None
     ) -> Run:
         """Make a new run from a checkpoint and start its trainer."""
+        self.report(f"forking {run}")
         request = Fork(id=0, run=run, name=name, checkpoint=checkpoint, changes=dict(changes or {}))
         try:
             begun = await self.session.request(request, self._progress)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.containers import Vertical
+from textual.widget import Widget
 
 if TYPE_CHECKING:
     from tui_gpt.ui.app import TuiGpt
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 class TabBody(Vertical):
     """The body of a tab: made when it is first shown, and kept from then on."""
+
+    PARTS_WITH_KEYS: ClassVar[tuple[type[Widget], ...]] = ()
+    """Widgets within, one of each, whose named keys the palette offers too."""
 
     DEFAULT_CSS = """
     TabBody { height: 1fr; width: 1fr; }

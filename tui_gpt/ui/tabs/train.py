@@ -39,6 +39,7 @@ _OF_THE_CURSOR = frozenset({"overlay", "rename", "delete"})
 class TrainTab(RunActions):
     """Watches the active run, steers it, and keeps the runs in order."""
 
+    PARTS_WITH_KEYS = (LossPlot,)
     DEFAULT_CSS = (Path(__file__).parent / "train.tcss").read_text(encoding="utf-8")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "pause", "Pause/go on", id="train.pause"),

@@ -1,0 +1,102 @@
+"""Make the README's pictures from the real app: an empty home, the built-in stories, one run of three minutes' preset.
+
+    python docs/make_pictures.py
+
+Takes about two minutes on two cores and writes docs/pictures/*.svg. Nothing in them is staged but the order of keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURES = Path(__file__).resolve().parent / "pictures"
+SIZE = (120, 36)
+TRAIN_SECONDS = 60.0
+
+
+async def until(pilot: Any, condition: Callable[[], Any], seconds: float = 180.0) -> None:
+    """Let the app run until `condition` holds."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while not condition():
+        if loop.time() > deadline:
+            raise TimeoutError("the app did not come to where the picture is taken")
+        await pilot.pause(0.1)
+
+
+async def take_pictures(home: Path) -> None:
+    """The journey, with a picture of each tab."""
+    from tui_gpt.ui.app import TuiGpt
+    from tui_gpt.ui.tabs.chat import ChatTab
+
+    app = TuiGpt()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.tab is not None)
+        await until(pilot, lambda: "tokens per parameter" in shown(app) and "reading" not in shown(app))
+        await pilot.pause(1.0)
+        take(app, "configure", home)
+
+        await pilot.press("f5")
+        await until(pilot, lambda: (run := app.board.get(app.active_run)) is not None and run.state == "running")
+        await until(pilot, lambda: run_of(app).elapsed_seconds > TRAIN_SECONDS)
+        await pilot.pause(1.0)
+        take(app, "train", home)
+
+        chat = await app.show_tab("chat")
+        assert isinstance(chat, ChatTab)
+        chat.choose_run(str(app.active_run))
+        await pilot.pause(1.0)
+        await pilot.press(*"One day")
+        await pilot.press("enter")
+        await until(pilot, lambda: "token limit" in shown(app) or "end of text" in shown(app))
+        await pilot.pause(0.5)
+        take(app, "chat", home)
+
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: len(app.screen_stack) > 1)
+        await pilot.press("enter")
+        await until(pilot, lambda: any(entry.name != "stories" for entry in app.models.list()))
+        await app.show_tab("models")
+        await pilot.pause(2.0)
+        app.clear_notifications()
+        await pilot.pause(0.5)
+        take(app, "models", home)
+        await app.runs.command(str(app.active_run), "stop")
+        await until(pilot, lambda: not app.board.alive())
+
+
+def run_of(app: Any) -> Any:
+    """The active run on one line."""
+    summary = app.board.get(app.active_run)
+    assert summary is not None and summary.state in ("running", "finished"), summary
+    return summary
+
+
+def shown(app: Any) -> str:
+    """The text on the screen."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+def take(app: Any, name: str, home: Path) -> None:
+    """One picture; refuses one that tells where it was taken."""
+    svg = app.export_screenshot(title="tui-gpt", simplify=True)
+    for private in (str(home), str(Path.home())):
+        if len(private) > 1 and private in svg:
+            raise SystemExit(f"the picture of {name} shows {private}; take it where nothing is private")
+    (PICTURES / f"{name}.svg").write_text(svg, encoding="utf-8")
+    print(f"{name}.svg: {len(svg) / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TUI_GPT_HOME"] = folder
+        PICTURES.mkdir(exist_ok=True)
+        asyncio.run(take_pictures(Path(folder)))
