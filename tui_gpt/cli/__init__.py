@@ -117,9 +117,9 @@ def cli(context: click.Context) -> int | None:
     """
     if context.invoked_subcommand is not None:
         return None
-    from tui_gpt.cli.app import why_not
+    from tui_gpt.core.terminal import why_no_screen
 
-    if reason := why_not():
+    if reason := why_no_screen():
         click.echo(context.get_help())
         click.echo(f"\nthe app is not opened, because {reason}", err=True)
         return 0

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 import click
 
 from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.terminal import why_no_screen
 
 
 @click.command("app", hidden=True)
 @click.argument("corpus", required=False)
 def command(corpus: str | None) -> int:
     """Open the full-screen app, with CORPUS chosen to train on."""
-    if reason := why_not():
+    if reason := why_no_screen():
         raise TuiGptError(f"the app cannot be shown, because {reason}; {_instead(corpus)}")
     if corpus is not None:
         from tui_gpt.core.corpora import find
@@ -25,17 +23,6 @@ def command(corpus: str | None) -> int:
     app = TuiGpt(corpus)
     app.run()
     return app.return_code or 0
-
-
-def why_not() -> str:
-    """What keeps a full-screen program from running here, in words; empty when nothing does."""
-    for name in ("stdin", "stdout", "stderr"):
-        if not getattr(sys, name).isatty():
-            return f"{name} is not a terminal"
-    terminal = os.environ.get("TERM", "")
-    if terminal in ("", "dumb", "unknown"):
-        return f"TERM={terminal} names a terminal that can only print lines"
-    return ""
 
 
 def _instead(corpus: str | None) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
 HOME_VARIABLE = "TUI_GPT_HOME"
 
 
 def home() -> Path:
     """The folder of everything a person would miss: models, runs, notes and settings."""
     override = os.environ.get(HOME_VARIABLE)
-    return Path(override).expanduser().absolute() if override else platformdirs.user_data_path("tui-gpt")
+    if override:
+        return Path(override).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_data_path("tui-gpt")
 
 
 def models_dir() -> Path:
@@ -33,8 +35,11 @@ def notes_file() -> Path:
 
 def cache_dir() -> Path:
     """The folder of what can be made again: token files, generated corpora, downloads, device probes."""
-    override = os.environ.get(HOME_VARIABLE)
-    return home() / "cache" if override else platformdirs.user_cache_path("tui-gpt")
+    if os.environ.get(HOME_VARIABLE):
+        return home() / "cache"
+    import platformdirs
+
+    return platformdirs.user_cache_path("tui-gpt")
 
 
 def example_models_dir() -> Path | None:

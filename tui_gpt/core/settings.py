@@ -8,7 +8,6 @@ from typing import Literal
 import msgspec
 
 from tui_gpt.core import locations
-from tui_gpt.core.config_loading import convert, read_toml
 from tui_gpt.core.errors import ConfigError
 
 FILE_NAME = "config.toml"
@@ -34,6 +33,9 @@ def read_settings(path: Path | None = None) -> Settings:
     path = path or settings_file()
     if not path.exists():
         return Settings()
+    # The configuration of runs comes along, and most people have no such file.
+    from tui_gpt.core.config_loading import convert, read_toml
+
     tree = read_toml(path)
     try:
         return convert(tree, Settings)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import SystemCommand
@@ -14,21 +15,20 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tui_gpt.core import locations
-from tui_gpt.core.config import RunConfig
 from tui_gpt.core.errors import TuiGptError
-from tui_gpt.core.model_handler import ModelHandler
-from tui_gpt.core.names import name_from
-from tui_gpt.core.runs.store import RunStore, RunSummary
-from tui_gpt.ui.dialogs.ask_text import AskText, name_check
-from tui_gpt.ui.dialogs.choice import Answer, ChoiceDialog
-from tui_gpt.ui.dialogs.explanation import Explains, Explanation, ExplanationDialog
 from tui_gpt.ui.frame import Frame
-from tui_gpt.ui.palette import commands_of
-from tui_gpt.ui.run_board import RESUMABLE, RunBoard
-from tui_gpt.ui.run_control import RunControl
-from tui_gpt.ui.session_client import Session
 from tui_gpt.ui.tabs import TABS
 from tui_gpt.ui.widgets.status_line import StatusLine
+
+# What the first frame does not need is imported where it is used: it would double the time until there is one.
+if TYPE_CHECKING:
+    from tui_gpt.core.config import RunConfig
+    from tui_gpt.core.model_handler import ModelHandler
+    from tui_gpt.core.runs.store import RunStore, RunSummary
+    from tui_gpt.ui.dialogs.explanation import Explanation
+    from tui_gpt.ui.run_board import RunBoard
+    from tui_gpt.ui.run_control import RunControl
+    from tui_gpt.ui.session_client import Session
 
 BOARD_SECONDS = 0.25
 SESSION_LOG = "session.log"
@@ -51,12 +51,42 @@ class TuiGpt(Frame):
         """`corpus` is a name or path to begin with, as it was given on the command line."""
         super().__init__()
         self.corpus_given = corpus
-        self.store = RunStore()
-        self.models = ModelHandler()
-        self.board = RunBoard(self.store)
-        self.session = Session(locations.home() / SESSION_LOG, self.say_problem)
-        self.runs = RunControl(self.store, self.session, self.say_doing, self.say_problem)
         self._looking = False
+
+    @cached_property
+    def store(self) -> RunStore:
+        """The runs on disk."""
+        from tui_gpt.core.runs.store import RunStore
+
+        return RunStore()
+
+    @cached_property
+    def models(self) -> ModelHandler:
+        """The library of models."""
+        from tui_gpt.core.model_handler import ModelHandler
+
+        return ModelHandler()
+
+    @cached_property
+    def board(self) -> RunBoard:
+        """How the runs stand."""
+        from tui_gpt.ui.run_board import RunBoard
+
+        return RunBoard(self.store)
+
+    @cached_property
+    def session(self) -> Session:
+        """The child process that generates, explores and calibrates."""
+        from tui_gpt.ui.session_client import Session
+
+        return Session(locations.home() / SESSION_LOG, self.say_problem)
+
+    @cached_property
+    def runs(self) -> RunControl:
+        """What can be done to runs."""
+        from tui_gpt.ui.run_control import RunControl
+
+        return RunControl(self.store, self.session, self.say_doing, self.say_problem)
 
     async def after_first_frame(self) -> None:
         """Show the tab of the last time, find the runs, and start the session."""
@@ -148,6 +178,8 @@ class TuiGpt(Frame):
     @work(group="start", exclusive=True)
     async def action_start_or_pause(self) -> None:
         """F5: hold or continue the active run; where there is none, start what Configure says."""
+        from tui_gpt.ui.run_board import RESUMABLE
+
         run = self.board.get(self.active_run)
         on_configure = self.memory.tab == "configure"
         if run is not None and run.state in ("running", "starting", "preparing"):
@@ -162,6 +194,8 @@ class TuiGpt(Frame):
         await self._start_from_form()
 
     async def _really_beside(self, run: RunSummary) -> bool:
+        from tui_gpt.ui.dialogs.choice import Answer, ChoiceDialog
+
         answer = await self.push_screen_wait(
             ChoiceDialog(
                 f"{run.name} is training",
@@ -183,6 +217,10 @@ class TuiGpt(Frame):
     @work(group="save", exclusive=True)
     async def action_save_model(self) -> None:
         """ctrl+s: put the active run's model into the library under a name."""
+        from tui_gpt.core.names import name_from
+        from tui_gpt.ui.dialogs.ask_text import AskText, name_check
+        from tui_gpt.ui.run_board import RESUMABLE
+
         run = self.board.get(self.active_run)
         if run is None:
             self.say_problem("there is no run whose model could be saved; F5 starts one")
@@ -204,12 +242,16 @@ class TuiGpt(Frame):
 
     def action_explain(self) -> None:
         """F1: what the focus is on, and the keys that work there."""
+        from tui_gpt.ui.dialogs.explanation import ExplanationDialog
+
         if isinstance(self.screen, ExplanationDialog):
             self.screen.dismiss(None)
             return
         self.push_screen(ExplanationDialog(self._explanation(), self._keys()))
 
     def _explanation(self) -> Explanation:
+        from tui_gpt.ui.dialogs.explanation import Explains, Explanation
+
         widget: Widget | None = self.focused or self.tab
         while widget is not None:
             if isinstance(widget, Explains) and (explanation := widget.explain()) is not None:
@@ -225,12 +267,15 @@ class TuiGpt(Frame):
         keys: dict[str, list[str]] = {}
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if binding.description and active.enabled:
+            # Those without an id are the editing keys of text fields, which are as everywhere.
+            if binding.description and binding.id and active.enabled:
                 keys.setdefault(binding.description, []).append(self.get_key_display(binding))
         return [(" ".join(shown), description) for description, shown in keys.items()]
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: every action of the app and of its tabs."""
+        from tui_gpt.ui.palette import commands_of
+
         yield from commands_of(self)
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
         yield SystemCommand("Screenshot", "Save a picture of the screen as SVG", self.deliver_screenshot)
@@ -240,6 +285,8 @@ class TuiGpt(Frame):
     @work(group="leave", exclusive=True)
     async def action_leave(self) -> None:
         """ctrl+q: leave, and with a run going ask what is to become of it."""
+        from tui_gpt.ui.dialogs.choice import Answer, ChoiceDialog
+
         await asyncio.to_thread(self.board.refresh)
         alive = self.board.alive()
         if not alive:

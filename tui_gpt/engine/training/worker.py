@@ -7,6 +7,7 @@ Leaves with 0 when the run finished or was stopped on request, 130 and 143 after
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import signal
@@ -40,6 +41,7 @@ from tui_gpt.engine.training.state import Counters, read_state
 from tui_gpt.engine.training.trainer import Interruption, Trainer
 
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+_NICENESS = 10
 _ECHO_SECONDS = 2.0
 
 
@@ -54,6 +56,7 @@ def main() -> int:
     interruption = Interruption()
     if ranks.leads:
         _listen(interruption, ranks)
+    _give_way()
     try:
         run = RunStore(folder.parent).open(folder.name)
         if not ranks.leads:
@@ -67,6 +70,15 @@ def main() -> int:
         return error.exit_code
     finally:
         ranks.leave()
+
+
+def _give_way() -> None:
+    """Let whoever uses this machine go first: a key press must not wait for a step that takes every core.
+
+    With the cores to itself, a process of lower priority is as fast as any.
+    """
+    with contextlib.suppress(OSError):
+        os.nice(max(0, _NICENESS - os.nice(0)))
 
 
 def _listen(interruption: Interruption, ranks: Ranks) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.app import RenderResult
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui_gpt.core import figures
-from tui_gpt.core.runs.store import RunSummary
 from tui_gpt.core.safe_text import safe_text
+
+if TYPE_CHECKING:
+    from tui_gpt.core.runs.store import RunSummary
 
 _STATE_COLOURS = {
     "running": "$text-success",
