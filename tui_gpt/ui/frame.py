@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import signal
 from pathlib import Path
 from typing import ClassVar
@@ -28,6 +29,7 @@ from tui_gpt.ui.widgets.status_line import StatusLine
 
 SMALLEST = (80, 24)
 _REMEMBER_SECONDS = 5.0
+_SETTLED_SECONDS = 2.0
 _TOLD_SECONDS = 5.0
 _PROBLEM_SECONDS = 12.0
 
@@ -115,6 +117,9 @@ class Frame(App[None], inherit_bindings=False):
             body.display = False
             await bodies.mount(body)
             body.recall(self.memory.tabs.get(name, {}))
+            # A tab's widgets stay for the life of the app: walking over them again and again in search of garbage
+            # would make keys wait for up to a tenth of a second.
+            self.set_timer(_SETTLED_SECONDS, gc.freeze)
         if before is not body:
             if before is not None:
                 before.hidden()
@@ -147,7 +152,8 @@ class Frame(App[None], inherit_bindings=False):
 
     def say(self, sentence: str) -> None:
         """Tell what was done."""
-        self.notify(safe_text(sentence), markup=False, timeout=_TOLD_SECONDS)
+        self.notify(safe_text(sentence), markup=False, timeout=_SETTLED_SECONDS = 2.0
+_TOLD_SECONDS)
 
     def say_problem(self, sentence: str) -> None:
         """Tell what went wrong, and what can be done."""

@@ -53,7 +53,8 @@ def bindings_by_id() -> Iterator[tuple[str, str, str]]:
     from tui_gpt.ui.app import TuiGpt
 
     bodies = [info.load() for info in TABS]
-    for owner in (TuiGpt, *bodies, *(part for body in bodies for part in body.PARTS_WITH_KEYS)):
+    owners: list[type[DOMNode]] = [TuiGpt, *bodies, *(part for body in bodies for part in body.PARTS_WITH_KEYS)]
+    for owner in owners:
         for binding in _bindings(owner):
             yield binding.id or "", binding.key, binding.description
 
