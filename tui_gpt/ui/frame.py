@@ -67,6 +67,16 @@ class Frame(App[None], inherit_bindings=False):
         yield Static(id="too-small", markup=False)
         yield KeyLine()
 
+    def on_load(self) -> None:
+        """Before the terminal is taken over: from its first byte on, a signal must find somebody who gives it back."""
+        self._obey_signals()
+
+    async def on_event(self, event: events.Event) -> None:
+        """What is pasted is foreign: text fields would pass its control characters on to the terminal."""
+        if isinstance(event, events.Paste):
+            event.text = safe_text(event.text.replace("\r\n", "\n").replace("\r", "\n"))
+        await super().on_event(event)
+
     def on_mount(self) -> None:
         """Begin with what was there at the last time; whatever takes long comes after the first frame."""
         theme = self.settings.theme or self.memory.theme
@@ -74,7 +84,6 @@ class Frame(App[None], inherit_bindings=False):
             self.theme = theme
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
-        self._obey_signals()
         self.call_after_refresh(self.after_first_frame)
 
     async def after_first_frame(self) -> None:
@@ -152,8 +161,7 @@ class Frame(App[None], inherit_bindings=False):
 
     def say(self, sentence: str) -> None:
         """Tell what was done."""
-        self.notify(safe_text(sentence), markup=False, timeout=_SETTLED_SECONDS = 2.0
-_TOLD_SECONDS)
+        self.notify(safe_text(sentence), markup=False, timeout=_TOLD_SECONDS)
 
     def say_problem(self, sentence: str) -> None:
         """Tell what went wrong, and what can be done."""
@@ -188,11 +196,16 @@ _TOLD_SECONDS)
 
     def _obey_signals(self) -> None:
         """SIGTERM and SIGHUP end the app as a key does, without a question."""
-        if self.is_headless:
-            return
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(signum, functools.partial(self.end, 128 + signum))
+
+    def _handle_exception(self, error: Exception) -> None:
+        """What a widget meets because the app is closing around it is no failure of the app."""
+        if self._exit:
+            crash_report.write(error)
+        else:
+            super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
         """An error of our own: the traceback goes to a file, and the terminal gets a sentence once it is restored."""
