@@ -127,6 +127,39 @@ def test_the_marks_are_ascii_where_stdout_is(home: Path) -> None:
     assert b"\nx  n_head" in done.stdout
 
 
+def test_speed_is_measured_by_training(call: Call, home: Path) -> None:
+    small = [
+        "--set",
+        "model.n_layer=1",
+        "--set",
+        "model.n_embd=32",
+        "--set",
+        "model.n_head=2",
+        "--set",
+        "train.device=cpu",
+    ]
+    measured = call("config", "speed", "--seconds", "0.2", *small, "--json", home=home).json
+    assert measured["tokens_per_second"] > 0
+    assert measured["steps"] >= 2
+    assert not (home / "runs").exists()
+
+
+def test_a_plan_is_a_configuration_for_the_time_and_the_text(call: Call, home: Path, tmp_path: Path) -> None:
+    text = tmp_path / "own.txt"
+    text.write_text("A fox saw a crow on a branch, with a piece of cheese in its beak.\n" * 100)
+    planned = call("config", "plan", text, "--minutes", "2", "--set", "train.device=cpu", home=home)
+    assert "in 2 minutes this machine" in planned.err
+    file = tmp_path / "plan.toml"
+    file.write_text(planned.out)
+    config = call("config", "show", "--config", file, "--json").json
+    assert config["train"]["max_minutes"] == 2
+    assert config["train"]["device"] == "cpu"
+    assert config["data"]["corpus"] == str(text)
+    refused = call("config", "plan", text, "--minutes", "-1")
+    assert refused.code == 2
+    assert "is not a time to train in" in refused.err
+
+
 def test_sizes_name_the_published_number_of_parameters(call: Call, home: Path) -> None:
     assert "1,557,611,200" in call("config", "sizes", "--preset", "gpt2-xl", home=home).out
     tree = call("config", "sizes", "--preset", "gpt2", "--json").json

@@ -9,6 +9,7 @@ import click
 
 from tui_gpt.cli.completion import size_names
 from tui_gpt.cli.options import config_options, configured, echo_json, help_without_command, json_option, layers_of
+from tui_gpt.cli.planning import plan, speed
 from tui_gpt.cli.tables import amount, echo_pairs, echo_table, mark
 
 if TYPE_CHECKING:
@@ -31,9 +32,15 @@ def command(context: click.Context) -> None:
       tui-gpt config show --preset nanogpt-shakespeare --toml > mine.toml
       tui-gpt config check --config mine.toml --against gpt2
       tui-gpt config sizes --preset gpt2 --set train.batch_size=40
+      tui-gpt config speed --preset nanogpt-shakespeare
+      tui-gpt config plan book.txt --minutes 10 > plan.toml
       tui-gpt config fields sample
     """
     help_without_command(context)
+
+
+command.add_command(speed)
+command.add_command(plan)
 
 
 @command.command("show")
