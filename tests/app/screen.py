@@ -11,7 +11,9 @@ import pytest
 from textual.pilot import Pilot
 from textual.widget import Widget
 
+from tui_gpt.core import locations
 from tui_gpt.ui.app import TuiGpt
+from tui_gpt.ui.session_client import Session
 
 DEADLINE = 60.0
 
@@ -23,6 +25,9 @@ def run_screen(body: Body, *, size: tuple[int, int] = (120, 40), app: TuiGpt | N
 
     async def run() -> TuiGpt:
         screen = app or TuiGpt()
+        if "session" not in vars(screen):
+            # Importing torch takes two seconds of a core, and most tests end before anybody would want it.
+            screen.session = Session(locations.home() / "session.log", screen.say_problem, cold=True)
         async with screen.run_test(size=size) as pilot:
             await until(pilot, lambda: screen.tab is not None)
             await body(screen, pilot)

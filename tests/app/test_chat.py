@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from chat_scene import answer, run_chat, say, settle, told
 from screen import run_screen, text_of, until
 from textual.pilot import Pilot
@@ -106,6 +107,7 @@ def test_undo_redo_and_edit_take_turns_away_and_bring_them_back(home: Path) -> N
     run_chat(body)
 
 
+@pytest.mark.slow
 def test_several_samples_are_offered_and_one_is_taken_with_a_number_or_the_arrows(home: Path) -> None:
     async def body(tab: ChatTab, pilot: Pilot[Any]) -> None:
         await pilot.press("alt+n")
@@ -141,6 +143,7 @@ def test_several_samples_are_offered_and_one_is_taken_with_a_number_or_the_arrow
     run_chat(body, size=(80, 24))
 
 
+@pytest.mark.slow
 def test_what_was_said_is_there_at_the_next_start_and_is_found_by_its_words(home: Path) -> None:
     kept: list[str] = []
 
@@ -212,6 +215,7 @@ def test_a_session_that_dies_in_the_middle_leaves_the_text_and_ctrl_r_tries_agai
     run_chat(body)
 
 
+@pytest.mark.slow
 def test_another_model_is_chosen_by_a_part_of_its_name(home: Path) -> None:
     ModelHandler().fork("stories", "zebra-tales")
     ModelHandler().fork("stories", "broken-tales")

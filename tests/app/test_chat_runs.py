@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from chat_scene import answer, run_chat, say, settle, told
 from screen import text_of, until
 from textual.pilot import Pilot
@@ -14,6 +15,7 @@ from tui_gpt.ui.chat.reply_writer import WAITING
 from tui_gpt.ui.tabs.chat import ChatTab
 
 
+@pytest.mark.slow
 def test_a_prompt_waits_for_the_first_checkpoint_and_each_one_is_answered_by_the_newest(
     scene: Scene, home: Path
 ) -> None:

@@ -98,7 +98,6 @@ def test_every_key_with_a_name_has_an_id_of_its_own_so_that_it_can_be_changed(ho
 
 
 def test_a_key_from_config_toml_replaces_the_one_that_was(home: Path) -> None:
-    home.mkdir()
     settings_file().write_text('[keys]\n"app.models" = "ctrl+o"\n')
 
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
@@ -112,7 +111,6 @@ def test_a_key_from_config_toml_replaces_the_one_that_was(home: Path) -> None:
 
 
 def test_a_config_toml_that_cannot_be_read_is_told_and_the_defaults_hold(home: Path) -> None:
-    home.mkdir()
     settings_file().write_text("theme = 7\n")
 
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
@@ -143,7 +141,6 @@ _DAMAGED = [b"", b"{", b'{"tab": 7}', b'{"tab": "nowhere", "theme": "none such"}
 
 @pytest.mark.parametrize("content", _DAMAGED)
 def test_a_damaged_memory_costs_only_comfort(home: Path, content: bytes) -> None:
-    home.mkdir()
     memory_file().write_bytes(content)
 
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:

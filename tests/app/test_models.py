@@ -196,7 +196,6 @@ def test_an_empty_library_says_how_to_get_a_model(home: Path, no_examples: None)
 
 
 def test_a_library_that_cannot_be_read_is_told_in_its_place(home: Path, no_examples: None) -> None:
-    home.mkdir()
     (home / "models").write_text("no folder")
 
     async def body(tab: ModelsTab, pilot: Pilot[Any]) -> None:

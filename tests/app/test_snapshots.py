@@ -37,6 +37,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("still-life")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUI_GPT_HOME", str(home))
+        patch.setenv("HOME", str(home))  # paths below it begin with ~
         patch.setenv("TZ", "UTC")
         time.tzset()
         patch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=16_000_000_000))

@@ -148,6 +148,7 @@ def test_a_trainer_that_was_killed_is_told_with_its_last_words_and_how_to_go_on(
     run_screen(body)
 
 
+@pytest.mark.slow
 def test_a_trainer_without_a_sign_of_life_hears_nothing_and_is_ended_after_a_question(
     trained: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_trainer_without_a_sign_of_life_hears_nothing_and_is_ended_after_a_que
     run_screen(body)
 
 
+@pytest.mark.slow
 def test_a_run_that_met_no_number_is_resumed_with_half_the_learning_rate(
     trained: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

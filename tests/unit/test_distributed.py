@@ -29,6 +29,7 @@ def values(run: object, name: str, kind: str = "train") -> list[float]:
     return [float(record.values[name]) for record in records(run, kind)]  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_losses_of_one_through_a_pause_a_stop_and_a_resume(scene: Scene) -> None:
     config = tiny(scene.text, optimizer="muon", weight_average=0.9, grad_accumulation_steps=2)
     alone = scene.begin(config, "alone")

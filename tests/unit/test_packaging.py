@@ -126,7 +126,7 @@ def _installed_version(name: str) -> str | None:
         return None
 
 
-@pytest.mark.parametrize("name", ["run", "test"])
+@pytest.mark.parametrize("name", ["app", "run", "test"])
 def test_the_readme_opens_with_two_commands_of_one_line_each(name: str) -> None:
     opening = "\n".join((ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:30])
     [line] = re.findall(rf"^<!-- {name} -->\n```sh\n([^\n]+)\n```$", opening, flags=re.MULTILINE)

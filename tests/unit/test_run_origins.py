@@ -233,6 +233,7 @@ def home_with_toy(trained: Trained, tmp_path: Path) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_a_model_on_with_its_own_corpus_and_forks_the_run(
     trained: Trained, home_with_toy: Path, call: Call
 ) -> None:

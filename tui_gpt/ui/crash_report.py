@@ -5,11 +5,15 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
+from textual.worker import WorkerFailed
+
 from tui_gpt.core import locations
 
 
 def write(error: BaseException | None) -> tuple[str, Path | None]:
     """Append the traceback to errors.log; returns the sentence for the terminal, and the file if it is there."""
+    if isinstance(error, WorkerFailed):
+        error = error.error  # which has the traceback
     log = locations.home() / "errors.log"
     kind = type(error).__name__
     first = str(error).strip().split("\n", 1)[0][:300]

@@ -55,6 +55,8 @@ class Frame(App[None], inherit_bindings=False):
         self.animation_level = self.settings.animations
         self.memory: Memory = read_memory()
         self._memory_written = b""
+        self._whole: dict[str, TabBody] = {}
+        """Bodies that are made and know what was before; one that is still being made has nothing to remember."""
         self.crash: Path | None = None
         """Where the traceback of the error is that closed the app."""
 
@@ -126,6 +128,7 @@ class Frame(App[None], inherit_bindings=False):
             body.display = False
             await bodies.mount(body)
             body.recall(self.memory.tabs.get(name, {}))
+            self._whole[name] = body
             # A tab's widgets stay for the life of the app: walking over them again and again in search of garbage
             # would make keys wait for up to a tenth of a second.
             self.set_timer(_SETTLED_SECONDS, gc.freeze)
@@ -177,9 +180,8 @@ class Frame(App[None], inherit_bindings=False):
     def remember(self) -> None:
         """Keep what the next start takes up."""
         self.memory.theme = self.theme
-        for info in TABS:
-            for body in self.screen_stack[0].query(f"#body-{info.name}").results(TabBody):
-                self.memory.tabs[info.name] = body.remember()
+        for name, body in self._whole.items():
+            self.memory.tabs[name] = body.remember()
         content = encode_memory(self.memory)
         if content == self._memory_written:
             return
@@ -203,7 +205,7 @@ class Frame(App[None], inherit_bindings=False):
     def _handle_exception(self, error: Exception) -> None:
         """What a widget meets because the app is closing around it is no failure of the app."""
         if self._exit:
-            crash_report.write(error)
+            self.log.error(f"while closing: {error!r}")
         else:
             super()._handle_exception(error)
 

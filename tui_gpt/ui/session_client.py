@@ -92,12 +92,18 @@ class Session:
     """
 
     def __init__(
-        self, log: Path, on_end: Callable[[str], None], *, command: Sequence[str] = (sys.executable, "-P", "-m")
+        self,
+        log: Path,
+        on_end: Callable[[str], None],
+        *,
+        command: Sequence[str] = (sys.executable, "-P", "-m"),
+        cold: bool = False,
     ) -> None:
         """`log` gets what the process writes to stderr. `on_end` gets a sentence when it dies unasked.
 
-        `command` is how Python runs a module.
+        `command` is how Python runs a module. A `cold` session imports torch only when a request needs it.
         """
+        self._cold = cold
         self._log = log
         self._on_end = on_end
         self._command = tuple(command)
@@ -178,6 +184,7 @@ class Session:
                 SESSION_MODULE,
                 "--log",
                 str(self._log),
+                *(["--cold"] if self._cold else []),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

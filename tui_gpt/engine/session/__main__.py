@@ -1,4 +1,4 @@
-"""`python -m tui_gpt.engine.session [--log FILE]`: answers requests on stdin until it closes.
+"""`python -m tui_gpt.engine.session [--log FILE] [--cold]`: answers requests on stdin until it closes.
 
 `--log` names the file that stderr goes to, for the sentence that sends a person there. Leaves with 0 when stdin closes,
 143 after SIGTERM. SIGINT is for the screen, and means nothing here.
@@ -35,7 +35,9 @@ def main() -> int:
     channel.send(Ready(pid=os.getpid(), python=platform.python_version()))
     parser = argparse.ArgumentParser(prog="tui_gpt.engine.session")
     parser.add_argument("--log", type=Path, help="where stderr goes")
-    serving = Serving(channel, parser.parse_args().log)
+    parser.add_argument("--cold", action="store_true", help="import torch only when a request needs it")
+    arguments = parser.parse_args()
+    serving = Serving(channel, arguments.log, warm_up=not arguments.cold)
     code = 0
     try:
         signal.signal(signal.SIGTERM, _terminate)

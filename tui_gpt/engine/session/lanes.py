@@ -78,12 +78,14 @@ class Lane:
         *,
         log: Path | None = None,
         idle: Callable[[], None] | None = None,
+        beside: Lane | None = None,
     ) -> None:
-        """`idle` is called once, when the lane first has had nothing to do for a moment."""
+        """`idle` is called once, when the lane, and the one `beside` it, first had nothing to do for a moment."""
         self._handlers = handlers
         self._send = send
         self._log = log
         self._idle = idle
+        self._beside = beside
         self._waiting: deque[Turn] = deque()
         self._current: Turn | None = None
         self._ended = False
@@ -96,6 +98,11 @@ class Lane:
         with self._changed:
             self._waiting.append(Turn(request, self._send))
             self._changed.notify()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self._current is not None
 
     def cancel(self, target: int) -> None:
         """Cancel the request with that id, if it is here."""
@@ -132,7 +139,9 @@ class Lane:
     def _next(self) -> Turn | None:
         with self._changed:
             while not self._waiting and not self._ended:
-                if not self._changed.wait(IDLE_SECONDS if self._idle else None) and self._idle and not self._waiting:
+                notified = self._changed.wait(IDLE_SECONDS if self._idle else None)
+                quiet = self._idle and not notified and not self._waiting
+                if quiet and (self._beside is None or not self._beside.busy):
                     self._be_idle()
             if self._ended:
                 return None

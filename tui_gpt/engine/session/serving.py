@@ -18,7 +18,8 @@ GRACE_SECONDS = 0.5
 class Serving:
     """Two lanes: what makes and measures, and what speaks."""
 
-    def __init__(self, channel: Channel, log: Path | None) -> None:
+    def __init__(self, channel: Channel, log: Path | None, *, warm_up: bool = True) -> None:
+        """`warm_up`: whether what speaking needs is imported before anybody asks for it."""
         self._channel = channel
         speaker = Speaker()
         work: dict[type, Handler] = {
@@ -29,12 +30,12 @@ class Serving:
             Publish: publish,
         }
         speak: dict[type, Handler] = {Load: speaker.load, Generate: speaker.generate}
-        lanes = (
-            (Lane("work", work, channel.send, log=log), work),
-            (Lane("speak", speak, channel.send, log=log, idle=speaker.warm_up), speak),
-        )
-        self._lane_of = {request: lane for lane, handlers in lanes for request in handlers}
-        self._lanes = [lane for lane, _ in lanes]
+        working = Lane("work", work, channel.send, log=log)
+        # Not while a text is being prepared: a run that is to start is waiting for it, and its trainer wants a core.
+        idle = speaker.warm_up if warm_up else None
+        speaking = Lane("speak", speak, channel.send, log=log, idle=idle, beside=working)
+        self._lane_of = {**dict.fromkeys(work, working), **dict.fromkeys(speak, speaking)}
+        self._lanes = [working, speaking]
 
     def run(self) -> None:
         """Take requests until stdin closes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -117,7 +118,7 @@ def _per_parameter(record: ModelRecord) -> str:
 
 
 def _on_disk(row: ModelRow, verified: str) -> Iterator[Fact]:
-    yield Fact("folder", str(row.model.folder))
+    yield Fact("folder", _from_home(row.model.folder))
     yield Fact("size", figures.memory(row.model.size_bytes))
     if verified:
         yield Fact("verified", verified)
@@ -157,3 +158,9 @@ def shortened(text: str) -> str:
     """A text of bounded length that says how much was left out."""
     left_out = len(text) - LONGEST_TEXT
     return text if left_out <= 0 else f"{text[:LONGEST_TEXT]} ... ({left_out:,} more characters)"
+
+
+def _from_home(folder: Path) -> str:
+    """A path as a shell takes it, shorter where it lies below the person's own folder."""
+    home = Path.home()
+    return f"~/{folder.relative_to(home)}" if folder.is_relative_to(home) else str(folder)
