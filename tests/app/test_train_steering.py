@@ -127,7 +127,7 @@ def test_a_run_is_paused_stepped_changed_saved_stopped_and_resumed_by_keys(train
 
     run_screen(body)
     events = [str(record.values["event"]) for record in records(run, "mark")]
-    assert {"paused", "resumed", "peak learning rate set to 0.0008"} <= set(events)
+    assert {"paused", "resumed", "peak learning rate set to 0.0008", "1 single step", "stopped"} <= set(events)
 
 
 def test_a_trainer_that_was_killed_is_told_with_its_last_words_and_how_to_go_on(trained: Scene) -> None:

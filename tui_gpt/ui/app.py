@@ -51,6 +51,8 @@ class TuiGpt(Frame):
         """`corpus` is a name or path to begin with, as it was given on the command line."""
         super().__init__()
         self.corpus_given = corpus
+        self.started_run: str | None = None
+        """The run that was started here last, until Chat has taken it for its partner."""
         self._looking = False
 
     @cached_property
@@ -172,7 +174,7 @@ class TuiGpt(Frame):
     async def _start_run(self, beginning: Awaitable[Any]) -> None:
         run = await beginning
         await self._look_at_runs()
-        self.active_run = run.name
+        self.active_run = self.started_run = run.name
         await self.show_tab("train")
 
     @work(group="start", exclusive=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import os
 import signal
+import threading
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,6 +32,7 @@ from tui_gpt.ui.widgets.status_line import StatusLine
 SMALLEST = (80, 24)
 _REMEMBER_SECONDS = 5.0
 _SETTLED_SECONDS = 2.0
+_LAST_SECONDS = 8.0
 _TOLD_SECONDS = 5.0
 _PROBLEM_SECONDS = 12.0
 
@@ -131,7 +134,8 @@ class Frame(App[None], inherit_bindings=False):
             self._whole[name] = body
             # A tab's widgets stay for the life of the app: walking over them again and again in search of garbage
             # would make keys wait for up to a tenth of a second.
-            self.set_timer(_SETTLED_SECONDS, gc.freeze)
+            if not self.is_headless:
+                self.set_timer(_SETTLED_SECONDS, gc.freeze)
         if before is not body:
             if before is not None:
                 before.hidden()
@@ -200,7 +204,14 @@ class Frame(App[None], inherit_bindings=False):
         """SIGTERM and SIGHUP end the app as a key does, without a question."""
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(signum, functools.partial(self.end, 128 + signum))
+            loop.add_signal_handler(signum, functools.partial(self._end_by_signal, 128 + signum))
+
+    def _end_by_signal(self, code: int) -> None:
+        # A terminal that is gone takes no more bytes, and the driver would wait for ever to give it the last ones.
+        last = threading.Timer(_LAST_SECONDS, os._exit, (code,))
+        last.daemon = True
+        last.start()
+        self.end(code)
 
     def _handle_exception(self, error: Exception) -> None:
         """What a widget meets because the app is closing around it is no failure of the app."""

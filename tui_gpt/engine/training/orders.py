@@ -95,9 +95,12 @@ class Orders:
         if not self._paused:
             return "is running, so it makes steps anyway"
         self._steps_while_paused += count
+        self._trainer.mark(f"{count} single step{'s' if count > 1 else ''}")
         return f"makes {count} step{'s' if count > 1 else ''} from step {self._trainer.counters.step}"
 
     def _stop(self, _: Command) -> str:
+        if not self.stop_asked:
+            self._trainer.mark("stopped")
         self.stop_asked = True
         return f"stops at step {self._trainer.counters.step}"
 
@@ -106,6 +109,7 @@ class Orders:
         if name is None:
             if not self._trainer.checkpoint({"last", "kept"}):
                 raise TuiGptError(self._trainer.reporter.status.warnings[-1])
+            self._trainer.mark("checkpoint kept")
             return f"checkpoint of step {self._trainer.counters.step} is kept"
         assert isinstance(name, str)
         self._trainer.reporter.update(activity="saving")

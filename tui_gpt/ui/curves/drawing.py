@@ -228,6 +228,9 @@ _MARK_LETTERS = (
     ("peak learning rate", "L"),
     ("saved", "S"),
     ("forked", "F"),
+    ("stopped", "X"),
+    ("checkpoint", "K"),
+    ("1 single step", "1"),
 )
 
 

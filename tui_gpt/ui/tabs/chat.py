@@ -103,8 +103,12 @@ class ChatTab(TabBody):
     # ---- what the app asks of a tab
 
     def shown(self) -> None:
-        """At the first visit there is somebody to talk to."""
-        if not self._visited:
+        """There is somebody to talk to: the run that was started just now, else who it was the last time."""
+        if (name := self.gpt.started_run) is not None:
+            self.gpt.started_run = None
+            self._visited = True
+            self.choose_run(name)
+        elif not self._visited:
             self._visited = True
             self._load(self.model, choose=True)
 
