@@ -42,7 +42,9 @@ async def until(pilot: Pilot[Any], condition: Callable[[], Any], *, seconds: flo
     while not (value := condition()):
         if time.monotonic() > deadline:
             pytest.fail(f"it did not come to pass within {seconds:g} s; the screen shows:\n{text_of(pilot.app.screen)}")
-        await pilot.pause(0.02)
+        # Not pilot.pause each time, which waits for up to a second until the whole process uses no processor time.
+        await asyncio.sleep(0.02)
+    await pilot.pause()
     return value
 
 
