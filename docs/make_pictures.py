@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = Path(__file__).resolve().parent / "pictures"
 SIZE = (120, 36)
-TRAIN_SECONDS = 60.0
+TRAIN_SECONDS = 30.0
 
 
 async def until(pilot: Any, condition: Callable[[], Any], seconds: float = 180.0) -> None:
@@ -49,13 +49,16 @@ async def take_pictures(home: Path) -> None:
         await pilot.pause(1.0)
         take(app, "train", home)
 
+        await app.runs.command(str(app.active_run), "stop")
+        await until(pilot, lambda: not app.board.alive())
+
         chat = await app.show_tab("chat")
         assert isinstance(chat, ChatTab)
-        chat.choose_run(str(app.active_run))
-        await pilot.pause(1.0)
-        await pilot.press(*"One day")
-        await pilot.press("enter")
-        await until(pilot, lambda: "token limit" in shown(app) or "end of text" in shown(app))
+        chat.choose_model("stories")
+        await until(pilot, lambda: "context 256" in shown(app), seconds=30.0)
+        chat.focus_first()
+        await pilot.press(*"One", "space", *"day", "enter")
+        await until(pilot, lambda: "first after" in shown(app), seconds=25.0)
         await pilot.pause(0.5)
         take(app, "chat", home)
 
@@ -68,8 +71,6 @@ async def take_pictures(home: Path) -> None:
         app.clear_notifications()
         await pilot.pause(0.5)
         take(app, "models", home)
-        await app.runs.command(str(app.active_run), "stop")
-        await until(pilot, lambda: not app.board.alive())
 
 
 def run_of(app: Any) -> Any:
