@@ -22,7 +22,7 @@ class ModelDetails(VerticalScroll, can_focus=True):
     """Scrolls with the arrow keys when it has the focus; its text can be selected."""
 
     DEFAULT_CSS = """
-    ModelDetails { height: 1fr; }
+    ModelDetails { height: 1fr; scrollbar-gutter: stable; }
     ModelDetails > Static { height: auto; width: 1fr; }
     """
 
