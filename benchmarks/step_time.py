@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 
-from tui_gpt.core.runs.launch import trainer_environment
+from tui_gpt.core.runs.child_process import trainer_environment
 
 SPIN_COUNTS = ("default", "100000", "10000", "1000", "0")
 BUSY = "while True: pass"

@@ -17,8 +17,9 @@ import pytest
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.config_loading import build_config
 from tui_gpt.core.runs.checkpoints import checkpoint_folder, read_pointers
+from tui_gpt.core.runs.child_process import trainer_environment
 from tui_gpt.core.runs.commands import Ack
-from tui_gpt.core.runs.launch import TrainerProcess, launch_trainer, log_tail, trainer_environment
+from tui_gpt.core.runs.launch import TrainerProcess, launch_trainer, log_tail
 from tui_gpt.core.runs.metrics import MetricRecord, read_all
 from tui_gpt.core.runs.ownership import TrainerLock, signal_trainer
 from tui_gpt.core.runs.records import Status

@@ -11,7 +11,7 @@ from benchmarks.journey.home import Home, records, settings
 from benchmarks.journey.numbers import median
 from benchmarks.journey.screens import first_point, running, train_tab
 from benchmarks.journey.terminal import Terminal
-from tui_gpt.core.runs.launch import TRAINER_MODULE
+from tui_gpt.core.runs.child_process import STANDBY_MODULE, TRAINER_MODULE
 from tui_gpt.core.runs.store import Run
 
 ROUNDS = 5
@@ -93,7 +93,7 @@ def _processor_seconds(pid: int) -> float:
 
 
 def _is_trainer(process: psutil.Process) -> bool:
-    return TRAINER_MODULE in process.cmdline()
+    return not {TRAINER_MODULE, STANDBY_MODULE}.isdisjoint(process.cmdline())
 
 
 def _speed(run: Run, seconds: float) -> float:

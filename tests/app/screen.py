@@ -8,6 +8,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import textual.app
+import textual.pilot
+from textual._context import active_app
 from textual.pilot import Pilot
 from textual.widget import Widget
 
@@ -28,12 +31,27 @@ def run_screen(body: Body, *, size: tuple[int, int] = (120, 40), app: TuiGpt | N
         if "session" not in vars(screen):
             # Importing torch takes two seconds of a core, and most tests end before anybody would want it.
             screen.session = Session(locations.home() / "session.log", screen.say_problem, cold=True)
+            screen.stands_by = False
         async with screen.run_test(size=size) as pilot:
             await until(pilot, lambda: screen.tab is not None)
             await body(screen, pilot)
         return screen
 
-    return asyncio.run(run())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(textual.app, "wait_for_idle", _until_messages_are_processed)
+        patch.setattr(textual.pilot, "wait_for_idle", _until_messages_are_processed)
+        return asyncio.run(run())
+
+
+async def _until_messages_are_processed(_at_least: float = 0.0, at_most: float = 1.0) -> None:
+    """Textual's own waits until the process uses no processor time, which on a busy machine is never."""
+    app = active_app.get()
+    deadline = time.monotonic() + at_most
+    quiet = 0
+    while quiet < 3 and time.monotonic() < deadline:
+        await asyncio.sleep(0.001)
+        waiting = any(widget.message_queue_size for widget in (app, *app.screen.walk_children(with_self=True)))
+        quiet = 0 if waiting else quiet + 1
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], Any], *, seconds: float = DEADLINE) -> Any:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 from screen import run_screen, text_of, until
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tui_gpt.core.presets import PRESETS
+from tui_gpt.core.runs.ownership import read_owner
 from tui_gpt.ui.app import TuiGpt
 from tui_gpt.ui.configure.corpus_pane import CorpusPane
 from tui_gpt.ui.configure.file_dialog import FileDialog
@@ -189,3 +192,30 @@ def test_every_preset_weighs_something_on_the_screen(home: Path) -> None:
                 assert all(field.equal for field in tab.weights.comparison)
 
     run_screen(body)
+
+
+def test_the_trainer_that_waits_takes_the_run_and_another_waits_when_that_has_ended(home: Path, tmp_path: Path) -> None:
+    corpus = tmp_path / "cats.txt"
+    corpus.write_text(TEXT, encoding="utf-8")
+    app = TuiGpt(str(corpus))
+
+    async def body(_: TuiGpt, pilot: Pilot[Any]) -> None:
+        tab = await opened(app, pilot)
+        make_tiny(tab, corpus)
+        app.stands_by = True
+        waiting = await until(pilot, lambda: app.runs.standby_pid)
+        await pilot.press("f5")
+        await until(pilot, lambda: (run := app.board.get(app.active_run)) is not None and run.state == "running")
+        owner = read_owner(app.store.open(str(app.active_run)).folder)
+        assert owner is not None and owner.pid == waiting and app.runs.standby_pid is None
+        await app.runs.command(str(app.active_run), "stop")
+        another = await until(pilot, lambda: not app.board.alive() and app.runs.standby_pid)
+        assert another != waiting
+        left.append(another)
+
+    left: list[int] = []
+    run_screen(body, app=app)
+    deadline = time.monotonic() + 20
+    while psutil.pid_exists(left[0]):
+        assert time.monotonic() < deadline, "the waiting trainer outlived the app"
+        time.sleep(0.02)

@@ -68,6 +68,7 @@ def test_a_tab_looks_as_agreed(
         await pilot.pause()
 
     app = TuiGpt("fables.txt" if tab == "configure" else None)
+    app.stands_by = False
     assert snap_compare(app, terminal_size=SIZES[size], run_before=settle)
 
 

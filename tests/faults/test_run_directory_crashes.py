@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tui_gpt.core.runs.checkpoints import clean_leftovers, list_checkpoints, newest_intact, publish_checkpoint
+from tui_gpt.core.runs.child_process import trainer_environment
 from tui_gpt.core.runs.commands import AckReader, CommandQueue, send
-from tui_gpt.core.runs.launch import trainer_environment
 from tui_gpt.core.runs.store import DamagedRun, Run, RunStore
 
 # Forks one process after the other. Number n kills itself before its n-th operation on a file below the folder; the

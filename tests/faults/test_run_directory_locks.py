@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from tui_gpt.core.errors import RunError
-from tui_gpt.core.runs.launch import trainer_environment
+from tui_gpt.core.runs.child_process import trainer_environment
 from tui_gpt.core.runs.ownership import (
     TrainerLock,
     is_running,

@@ -24,7 +24,7 @@ from training_runs import (
 
 from tui_gpt.core.config_loading import to_toml
 from tui_gpt.core.runs.checkpoints import verify_checkpoint
-from tui_gpt.core.runs.launch import trainer_environment
+from tui_gpt.core.runs.child_process import trainer_environment
 from tui_gpt.core.runs.ownership import liveness
 from tui_gpt.core.runs.store import RunStore
 

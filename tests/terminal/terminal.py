@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
-from tui_gpt.core.runs.launch import trainer_environment
+from tui_gpt.core.runs.child_process import trainer_environment
 
 DEADLINE = 60.0
 CURVE = re.compile("[\u2801-\u28ff]")

@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from tui_gpt.core.errors import RunError
+from tui_gpt.core.runs.child_process import trainer_environment
 from tui_gpt.core.runs.launch import (
     TrainerProcess,
     launch_trainer,
     log_tail,
-    trainer_environment,
     wait_until_started,
 )
 from tui_gpt.core.runs.ownership import TrainerLock, liveness

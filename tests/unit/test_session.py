@@ -46,7 +46,7 @@ from tui_gpt.core.messages import (
 )
 from tui_gpt.core.model_handler import ModelHandler
 from tui_gpt.core.runs.checkpoints import read_pointers
-from tui_gpt.core.runs.launch import trainer_environment
+from tui_gpt.core.runs.child_process import trainer_environment
 from tui_gpt.core.runs.store import RunStore
 from tui_gpt.engine.network import GPT
 from tui_gpt.engine.session.lanes import Cancellation, Turn

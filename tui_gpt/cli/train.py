@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,7 @@ def command(
     """
     from tui_gpt.cli.following import Narrator, ProgressLine
     from tui_gpt.core.runs.launch import launch_trainer, wait_until_started
+    from tui_gpt.core.runs.standby import StandbyTrainer
     from tui_gpt.engine.training.begin import begin_run
 
     layers = [
@@ -94,13 +96,15 @@ def command(
     if nproc > 1 and config.train.device == "mps":
         raise ConfigError("--nproc", "is for CUDA devices and CPUs; there is one Apple GPU")
     progress = ProgressLine()
-    try:
-        run = begin_run(config, name, processes=nproc, progress=progress, origin=origin)
-    finally:
-        progress.done()
     narrator = Narrator()
-    narrator.line(_description(run))
-    process = launch_trainer(run.folder, nproc=nproc)
+    # It imports torch while the text is being prepared.
+    with StandbyTrainer() if nproc == 1 else nullcontext() as standby:
+        try:
+            run = begin_run(config, name, processes=nproc, progress=progress, origin=origin)
+        finally:
+            progress.done()
+        narrator.line(_description(run))
+        process = launch_trainer(run.folder, nproc=nproc, standby=standby)
     if detach:
         wait_until_started(run.folder, process, _START_SECONDS)
         narrator.line(f"{run.name} trains by itself; `tui-gpt runs follow {run.name}` shows how it goes")

@@ -44,6 +44,9 @@ class TuiGpt(Frame):
         Binding("ctrl+q", "leave", "Quit", id="app.quit", priority=True),
     ]
 
+    stands_by: bool = True
+    """Whether a trainer waits, with torch imported, while none trains."""
+
     active_run: reactive[str | None] = reactive(None)
     """The run that the top line shows, and that F5 and ctrl+s mean."""
 
@@ -129,6 +132,8 @@ class TuiGpt(Frame):
             self._looking = False
         if not self.is_running:
             return
+        if self.stands_by and not self.board.alive():
+            self.runs.stand_by()
         if self.active_run is None or self.board.get(self.active_run) is None:
             newest = self.board.newest()
             self.active_run = newest.name if newest else None
@@ -328,7 +333,8 @@ class TuiGpt(Frame):
         self.end()
 
     async def on_unmount(self) -> None:
-        """The session ends with the app; trainers do not."""
+        """The session ends with the app, and the trainer that waits for a run; those that train do not."""
+        self.runs.stand_down()
         await self.session.close()
 
 

@@ -12,6 +12,7 @@ from tui_gpt.core.errors import RunError
 from tui_gpt.core.messages import Begin, Begun, Fork, Progress, Publish, Published
 from tui_gpt.core.runs.commands import AckReader, Argument, CommandKind
 from tui_gpt.core.runs.launch import TrainerProcess, launch_trainer, start_outcome
+from tui_gpt.core.runs.standby import StandbyTrainer
 from tui_gpt.core.runs.steering import resume_ended
 from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.ui.session_client import Session
@@ -33,6 +34,28 @@ class RunControl:
         self.report = report
         self._on_failure = on_failure
         self._starts: set[asyncio.Task[None]] = set()
+        self._standby: StandbyTrainer | None = None
+
+    def stand_by(self) -> None:
+        """Have a trainer ready, so that the next run starts without waiting for imports. May block for milliseconds."""
+        # One that has died is not replaced: whatever killed it is likely to kill the next.
+        if self._standby is None and not self._starts:
+            self._standby = StandbyTrainer()
+
+    @property
+    def standby_pid(self) -> int | None:
+        """The process id of the trainer that waits; None while none does."""
+        return self._standby.pid if self._standby is not None and self._standby.alive else None
+
+    def stand_down(self) -> None:
+        """Let the waiting trainer go."""
+        if self._standby is not None:
+            self._standby.dismiss()
+        self._standby = None
+
+    def _take_standby(self) -> StandbyTrainer | None:
+        standby, self._standby = self._standby, None
+        return standby
 
     async def begin(self, config: RunConfig, name: str | None = None, origin: str | None = None) -> Run:
         """Prepare the corpus, make the run and start its trainer; `origin` is a model to continue from."""
@@ -61,7 +84,7 @@ class RunControl:
     async def launch(self, name: str) -> Run:
         """Start the trainer of a new run and return when its process is there."""
         run = self.store.open(name)
-        self._watch(run, await asyncio.to_thread(launch_trainer, run.folder))
+        self._watch(run, await asyncio.to_thread(launch_trainer, run.folder, standby=self._take_standby()))
         return run
 
     async def resume(self, name: str, lr_factor: float | None = None) -> str:
@@ -71,7 +94,7 @@ class RunControl:
             if lr_factor is not None:
                 await self.command(name, "set_lr", factor=lr_factor)
             return await self.command(name, "resume")
-        self._watch(run, await asyncio.to_thread(resume_ended, run, lr_factor))
+        self._watch(run, await asyncio.to_thread(resume_ended, run, lr_factor, self._take_standby()))
         return "goes on from its newest checkpoint"
 
     async def command(self, run_name: str, kind: CommandKind, /, **arguments: Argument) -> str:

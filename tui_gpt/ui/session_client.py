@@ -47,7 +47,7 @@ from tui_gpt.core.messages import (
     decode_reply,
     encode,
 )
-from tui_gpt.core.runs.launch import trainer_environment
+from tui_gpt.core.runs.child_process import trainer_environment
 from tui_gpt.core.runs.plain_files import reason
 from tui_gpt.core.safe_text import safe_text
 

@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import tui_gpt
-from tui_gpt.core import locations
 from tui_gpt.core.errors import RunError
+from tui_gpt.core.runs.child_process import TRAINER_MODULE, trainer_arguments, trainer_command, trainer_environment
 from tui_gpt.core.runs.ownership import liveness
 from tui_gpt.core.runs.plain_files import open_regular, reason
 from tui_gpt.core.runs.records import STATUS_FILE, Status, read_optional
+from tui_gpt.core.runs.standby import StandbyTrainer
 from tui_gpt.core.safe_text import safe_text
-
-TRAINER_MODULE = "tui_gpt.engine.training.worker"
 
 _POLL_SECONDS = 0.05
 _TAIL_BYTES = 8 << 10
 _TAIL_LINES = 15
-
-# Read once, when a process starts, so that the trainer itself would be too late to set them:
-# - glibc returns large buffers to the kernel at every free, and faulting their pages in again costs a CPU trainer more
-#   than the arithmetic;
-# - libgomp's threads wait for each other by spinning, which costs most while something else (an app, a browser) wants a
-#   core. Spinning briefly makes steps slower alone and faster beside a busy process: docs/experiments.md has both.
-_SURROUNDINGS = {
-    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
-    "GOMP_SPINCOUNT": "1000",
-}
 
 
 class TrainerProcess:
@@ -80,11 +66,13 @@ def launch_trainer(
     nproc: int = 1,
     module: str = TRAINER_MODULE,
     arguments: Sequence[str] = (),
+    standby: StandbyTrainer | None = None,
 ) -> TrainerProcess:
     """Start the trainer of a run in a session of its own, with stdout and stderr in a log in the run's folder.
 
     `arguments` go to the worker beside the run's folder. With `nproc` above 1 it runs that many workers under
-    torch.distributed.run. Returns at once; `wait_until_started` tells how it went.
+    torch.distributed.run. One worker can be a `standby` that waits already; where that one has died, a new one is
+    started. Returns at once; `wait_until_started` tells how it went.
 
     Raises RunError when the run has a trainer already, or the system starts none.
     """
@@ -93,6 +81,10 @@ def launch_trainer(
         raise RunError(f"{run_folder.name} is being trained already; follow it, or stop it first")
     log = run_folder / f"training_{datetime.now().astimezone():%Y%m%d_%H%M%S}.log"
     status_before = _stamp(run_folder / STATUS_FILE)
+    if standby is not None and nproc == 1 and not extra_env and module == TRAINER_MODULE:
+        waiting = standby.take(log, [*trainer_arguments(run_folder), *arguments])
+        if waiting is not None:
+            return TrainerProcess(waiting, log, status_before)
     try:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
         try:
@@ -113,38 +105,6 @@ def launch_trainer(
             f"no trainer of {run_folder.name} can be started: {reason(error)}; look at {run_folder}"
         ) from error
     return TrainerProcess(process, log, status_before)
-
-
-def trainer_command(run_folder: Path, *, nproc: int = 1, module: str = TRAINER_MODULE) -> list[str]:
-    """The arguments that start a trainer."""
-    # -P: the working folder must not be a place to import from.
-    interpreter = [sys.executable, "-P"]
-    worker = [module, "--run", str(run_folder)]
-    if nproc == 1:
-        return [*interpreter, "-m", *worker]
-    # Without the --, torch's launcher takes the worker's --run for an abbreviation of an option of its own.
-    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(nproc), "-m", "--"]
-    return [*interpreter, "-m", *launcher, *worker]
-
-
-def trainer_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process' environment, made fit for a trainer in another working folder. `extra` wins over all."""
-    environment = dict(os.environ)
-    if environment.get(locations.HOME_VARIABLE):
-        environment[locations.HOME_VARIABLE] = str(locations.home())
-    search = [str(Path(entry).absolute()) for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    source = Path(tui_gpt.__file__).resolve().parent.parent
-    # A source checkout that is not installed. An installed package is found anyway, and its folder on PYTHONPATH would
-    # come before the standard library.
-    if source.name not in ("site-packages", "dist-packages") and str(source) not in search:
-        search.append(str(source))
-    if search:
-        environment["PYTHONPATH"] = os.pathsep.join(search)
-    # The log must hold the last words of a process that is killed, and the stack of one that crashes.
-    defaults = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
-    if sys.platform == "linux":
-        defaults |= _SURROUNDINGS
-    return {**defaults, **environment, **(extra or {})}
 
 
 def start_outcome(run_folder: Path, process: TrainerProcess) -> Status | None:

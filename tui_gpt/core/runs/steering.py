@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.runs.launch import TrainerProcess, launch_trainer
+from tui_gpt.core.runs.standby import StandbyTrainer
 from tui_gpt.core.runs.store import Run
 
 
-def resume_ended(run: Run, lr_factor: float | None = None) -> TrainerProcess:
+def resume_ended(run: Run, lr_factor: float | None = None, standby: StandbyTrainer | None = None) -> TrainerProcess:
     """Start a trainer for a run that has none, from its newest intact checkpoint.
 
-    `lr_factor` multiplies the learning rate from there on. Raises RunError for a finished run, and when none starts.
+    `lr_factor` multiplies the learning rate from there on; a `standby` becomes that trainer where it fits.
+    Raises RunError for a finished run, and when none starts.
     """
     # The summary, because a damaged status.json keeps nobody from training on: the trainer writes a new one.
     if run.summary().state == "finished":
@@ -19,4 +21,5 @@ def resume_ended(run: Run, lr_factor: float | None = None) -> TrainerProcess:
         )
     execution = run.execution()
     arguments = [] if lr_factor is None else ["--lr-factor", repr(lr_factor)]
-    return launch_trainer(run.folder, nproc=execution.world_size if execution else 1, arguments=arguments)
+    nproc = execution.world_size if execution else 1
+    return launch_trainer(run.folder, nproc=nproc, arguments=arguments, standby=standby)

@@ -14,7 +14,7 @@ from typing import Any
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.messages import Cancelled, Ending, Event, Failed, Progress, Reply, Request
 
-IDLE_SECONDS = 0.3
+IDLE_SECONDS = 3.0
 """How long a lane has nothing to do before it does its idle work."""
 
 _PROGRESS_SECONDS = 0.1

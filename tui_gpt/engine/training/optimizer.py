@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tui_gpt.core.config import ModelConfig, TrainConfig
 from tui_gpt.engine.network import GPT
+from tui_gpt.engine.training.adamw import AdamW
 from tui_gpt.engine.training.muon import Muon
 from tui_gpt.engine.training.schedules import muon_momentum
 
@@ -32,23 +33,11 @@ class Optimizer:
         self._adam_names = [name for name in self._names if name not in matrices]
         compute = torch.bfloat16 if self._separate else torch.float32
         self.muon = Muon([(by_name[n], matrices[n]) for n in self._muon_names], compute_dtype=compute)
-        self._adam_leaves = {name: by_name[name].requires_grad_(False) for name in self._adam_names}
-        self.adamw = self._build_adamw()
-
-    def _build_adamw(self) -> torch.optim.AdamW:
-        train = self.train
-        decayed = [p for p in self._adam_leaves.values() if p.dim() >= 2]
-        plain = [p for p in self._adam_leaves.values() if p.dim() < 2]
-        groups = [
-            {"params": decayed, "weight_decay": train.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(
-            [group for group in groups if group["params"]],
-            lr=train.learning_rate,
-            betas=(train.beta1, train.beta2),
+        self.adamw = AdamW(
+            [(by_name[name], train.weight_decay if by_name[name].dim() >= 2 else 0.0) for name in self._adam_names],
+            beta1=train.beta1,
+            beta2=train.beta2,
             eps=train.adam_epsilon,
-            fused=True,
         )
 
     def gradients(self) -> list[Tensor]:
@@ -72,13 +61,7 @@ class Optimizer:
         if self.train.grad_clip and norm > self.train.grad_clip:
             torch._foreach_mul_(gradients, self.train.grad_clip / (norm + 1e-6))
         by_name = dict(zip(self._names, gradients, strict=True))
-        for name, leaf in self._adam_leaves.items():
-            leaf.grad = by_name[name]
-        for group in self.adamw.param_groups:
-            group["lr"] = self.train.learning_rate * factor
-        self.adamw.step()
-        for leaf in self._adam_leaves.values():
-            leaf.grad = None
+        self.adamw.step([by_name[name] for name in self._adam_names], self.train.learning_rate * factor)
         if self._muon_names:
             self.muon.step(
                 [by_name[name] for name in self._muon_names],
@@ -104,33 +87,23 @@ class Optimizer:
     def state_tensors(self) -> dict[str, Tensor]:
         """Every tensor of the optimizer's own state under a name that tells what it is."""
         state: dict[str, Tensor] = {}
-        for name, leaf in self._adam_leaves.items():
-            for key, value in self.adamw.state.get(leaf, {}).items():
-                state[f"adamw.{key}.{name}"] = value
+        for name, moments in zip(self._adam_names, self.adamw.state, strict=True):
+            state |= {f"adamw.{key}.{name}": value for key, value in moments.items()}
         for name, buffer in zip(self._muon_names, self.muon.momentum, strict=True):
             state[f"muon.momentum.{name}"] = buffer
         return state
 
     @torch.no_grad()
     def load(self, masters: dict[str, Tensor], state: dict[str, Tensor]) -> None:
-        """Take over saved weights and state. Raises KeyError naming what is missing.
-
-        AdamW has no state before its first step, so that none at all is no fault.
-        """
+        """Take over saved weights and state. Raises KeyError naming what is missing."""
         for name, master in self.master_state().items():
             master.copy_(masters[name])
         self.publish()
-        keys = ("step", "exp_avg", "exp_avg_sq")
-        if any(name.startswith("adamw.") for name in state):
-            for name, leaf in self._adam_leaves.items():
-                self.adamw.state[leaf] = {key: _like(state[f"adamw.{key}.{name}"], leaf, key) for key in keys}
+        for name, moments in zip(self._adam_names, self.adamw.state, strict=True):
+            for key, value in moments.items():
+                value.copy_(state[f"adamw.{key}.{name}"])
         for name, buffer in zip(self._muon_names, self.muon.momentum, strict=True):
             buffer.copy_(state[f"muon.momentum.{name}"])
-
-
-def _like(saved: Tensor, leaf: Tensor, key: str) -> Tensor:
-    # Fused AdamW keeps its step counter on the parameter's device, in float32.
-    return saved.to(device=leaf.device, dtype=torch.float32 if key == "step" else leaf.dtype).clone()
 
 
 def muon_matrices(network: GPT) -> dict[str, list[int]]:

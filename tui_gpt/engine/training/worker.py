@@ -7,13 +7,13 @@ Leaves with 0 when the run finished or was stopped on request, 130 and 143 after
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import os
 import signal
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -36,27 +36,27 @@ from tui_gpt.engine.training.distributed import Ranks
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.length import is_long_run, total_steps
 from tui_gpt.engine.training.origins import start_folder, start_tokenizer
+from tui_gpt.engine.training.priority import give_way
 from tui_gpt.engine.training.reporting import Reporter, say
 from tui_gpt.engine.training.state import Counters, read_state
 from tui_gpt.engine.training.trainer import Interruption, Trainer
 
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-_NICENESS = 10
 _ECHO_SECONDS = 2.0
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Train the run in the given folder to its end, or until told to stop."""
     parser = argparse.ArgumentParser(prog="tui_gpt.engine.training.worker")
     parser.add_argument("--run", type=Path, required=True, help="the run's folder")
     parser.add_argument("--lr-factor", type=float, default=1.0, help="multiply the learning rate from here on")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     folder: Path = arguments.run
     ranks = Ranks.from_environment()
     interruption = Interruption()
     if ranks.leads:
         _listen(interruption, ranks)
-    _give_way()
+    give_way()
     try:
         run = RunStore(folder.parent).open(folder.name)
         if not ranks.leads:
@@ -70,15 +70,6 @@ def main() -> int:
         return error.exit_code
     finally:
         ranks.leave()
-
-
-def _give_way() -> None:
-    """Let whoever uses this machine go first: a key press must not wait for a step that takes every core.
-
-    With the cores to itself, a process of lower priority is as fast as any.
-    """
-    with contextlib.suppress(OSError):
-        os.nice(max(0, _NICENESS - os.nice(0)))
 
 
 def _listen(interruption: Interruption, ranks: Ranks) -> None:

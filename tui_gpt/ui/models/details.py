@@ -45,6 +45,8 @@ class ModelDetails(VerticalScroll, can_focus=True):
         self._draw(self.scrollable_content_region.width)
 
     def _draw(self, width: int) -> None:
+        if not width:
+            return  # it has no place yet, and is drawn when it gets one
         content = Content("") if self._row is None else described(self._row, self._verified, max(_NARROWEST, width))
         self.query_one(Static).update(content)
 
