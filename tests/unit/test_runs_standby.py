@@ -1,4 +1,4 @@
-"""A trainer that waits for its run: it becomes that run's trainer, or it goes, whatever becomes of whoever started it."""
+"""A trainer that waits for its run becomes that run's trainer, or it goes, whatever becomes of its parent."""
 
 from __future__ import annotations
 
