@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from notifications import hears
 from rich.segment import Segment
-from screen import run_screen, text_of, until
+from screen import text_of, until
 from textual.pilot import Pilot
+from train_scene import drawn, run_train
 from training_runs import Scene, tiny
+from without_session import run_without_session
 
 from tui_gpt.core.runs.metrics import MetricsWriter
 from tui_gpt.core.runs.records import Status, StatusWriter
@@ -20,7 +23,6 @@ from tui_gpt.core.runs.store import Run
 from tui_gpt.ui.app import TuiGpt
 from tui_gpt.ui.dialogs.choice import ChoiceDialog
 from tui_gpt.ui.memory import memory_file
-from tui_gpt.ui.session_client import Session
 from tui_gpt.ui.tabs.train import TrainTab
 from tui_gpt.ui.train.log_pane import LogPane
 from tui_gpt.ui.train.notices import Notices
@@ -45,32 +47,6 @@ def trained(scene: Scene, name: str = "bard", texts: Sequence[str] = ("xq zzt", 
     return run
 
 
-@pytest.fixture(autouse=True)
-def _without_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here talks to it, and its start would take a while of the only core."""
-
-    async def start(session: Session) -> None:
-        return None
-
-    monkeypatch.setattr(Session, "start", start)
-
-
-async def opened(app: TuiGpt, pilot: Pilot[Any]) -> TrainTab:
-    """The tab with the curve of a run, all of it read."""
-    await until(pilot, lambda: app.active_run is not None)
-    await pilot.press("f3")
-    await until(pilot, lambda: isinstance(app.tab, TrainTab))
-    tab = app.tab
-    assert isinstance(tab, TrainTab)
-    tab.focus_first()
-    await until(pilot, lambda: isinstance(app.focused, LossPlot) and app.query_one(LossPlot).view is not None)
-    return tab
-
-
-def told(app: TuiGpt) -> str:
-    return "\n".join(notification.message for notification in app._notifications)
-
-
 async def highlight(app: TuiGpt, pilot: Pilot[Any], name: str) -> RunList:
     runs = app.query_one(RunList)
     runs.focus()
@@ -82,18 +58,16 @@ async def highlight(app: TuiGpt, pilot: Pilot[Any], name: str) -> RunList:
 
 def test_without_a_run_a_line_says_how_to_begin(home: Path) -> None:
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
-        await pilot.press("f3")
-        await until(pilot, lambda: isinstance(app.tab, TrainTab))
         await until(pilot, lambda: "F5 starts one" in text_of(app.screen))
 
-    run_screen(body)
+    run_train(body)
 
 
 def test_samples_are_scrubbed_back_and_forth_and_follow_the_crosshair(home: Path, scene: Scene) -> None:
     trained(scene)
 
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
-        await opened(app, pilot)
+        await drawn(app, pilot)
         pane, plot = app.query_one(SamplePane), app.query_one(LossPlot)
         await until(pilot, lambda: "Once the cat sat" in text_of(pane))
         assert "at step 30 (3 of 3, newest), val loss 2.5000" in text_of(pane)
@@ -108,7 +82,7 @@ def test_samples_are_scrubbed_back_and_forth_and_follow_the_crosshair(home: Path
         plot.crosshair = None
         await until(pilot, lambda: pane.step == 30 and pane.follows)
 
-    run_screen(body)
+    run_train(body)
 
 
 def test_the_log_is_tailed_and_a_newer_one_takes_its_place(home: Path, scene: Scene) -> None:
@@ -117,7 +91,7 @@ def test_the_log_is_tailed_and_a_newer_one_takes_its_place(home: Path, scene: Sc
     log.write_text("first line\nhalf a li", encoding="utf-8")
 
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
-        tab = await opened(app, pilot)
+        tab = await drawn(app, pilot)
         pane = app.query_one(LogPane)
         await pilot.press("g")
         await until(pilot, lambda: "first line" in text_of(pane))
@@ -132,7 +106,7 @@ def test_the_log_is_tailed_and_a_newer_one_takes_its_place(home: Path, scene: Sc
         await until(pilot, lambda: not pane.display)
         assert tab.remember()["log"] is False
 
-    run_screen(body)
+    run_train(body)
 
 
 def test_enter_on_another_run_shows_it_and_a_damaged_one_says_what_is_wrong(home: Path, scene: Scene) -> None:
@@ -142,7 +116,7 @@ def test_enter_on_another_run_shows_it_and_a_damaged_one_says_what_is_wrong(home
     (broken.folder / "run.json").write_text("{", encoding="utf-8")
 
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
-        tab = await opened(app, pilot)
+        tab = await drawn(app, pilot)
         assert app.active_run == "newer"
         runs = await highlight(app, pilot, "older")
         await pilot.press("enter")
@@ -150,17 +124,17 @@ def test_enter_on_another_run_shows_it_and_a_damaged_one_says_what_is_wrong(home
         assert "! broken" in text_of(runs) and "damaged" in text_of(runs)
         await highlight(app, pilot, "broken")
         await pilot.press("enter")
-        await until(pilot, lambda: "run.json is damaged" in told(app))
+        await hears(pilot, "run.json is damaged")
         assert app.active_run == "older"
         await pilot.press("o")
-        await until(pilot, lambda: "broken is damaged and cannot be used" in told(app))
+        await hears(pilot, "broken is damaged and cannot be used")
         await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
         await pilot.press("right", "enter")
         await until(pilot, lambda: not broken.folder.exists())
         await until(pilot, lambda: tab.query_one(RunList).option_count == 2)
 
-    run_screen(body)
+    run_train(body)
 
 
 def test_runs_are_overlaid_with_letters_and_the_next_start_draws_them_again(home: Path, scene: Scene) -> None:
@@ -168,9 +142,9 @@ def test_runs_are_overlaid_with_letters_and_the_next_start_draws_them_again(home
     trained(scene, "newer")
 
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
-        tab = await opened(app, pilot)
+        tab = await drawn(app, pilot)
         await pilot.press("o")
-        await until(pilot, lambda: "put the cursor of the list on another one" in told(app))
+        await hears(pilot, "put the cursor of the list on another one")
         await highlight(app, pilot, "older")
         await pilot.press("o")
         await until(pilot, lambda: "A newer" in text_of(tab.query_one(LossPlot)))
@@ -181,7 +155,7 @@ def test_runs_are_overlaid_with_letters_and_the_next_start_draws_them_again(home
         await until(pilot, lambda: tab.query_one(LossPlot).x_axis == "elapsed")
 
     async def again(app: TuiGpt, pilot: Pilot[Any]) -> None:
-        tab = await opened(app, pilot)
+        tab = await drawn(app, pilot)
         await until(pilot, lambda: "B older" in text_of(tab.query_one(LossPlot)))
         plot = tab.query_one(LossPlot)
         assert plot.log_scale and plot.x_axis == "elapsed" and tab.query_one(LogPane).display
@@ -193,8 +167,8 @@ def test_runs_are_overlaid_with_letters_and_the_next_start_draws_them_again(home
         await body(app, pilot)
         app.end()
 
-    run_screen(leave)
-    run_screen(again)
+    run_train(leave)
+    run_train(again)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +181,7 @@ def test_whatever_was_remembered_the_tab_opens(home: Path, scene: Scene, remembe
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: isinstance(app.tab, TrainTab) and app.query_one(LossPlot).view is not None)
 
-    run_screen(body)
+    run_without_session(body)
 
 
 def test_foreign_text_in_samples_logs_errors_and_names_reaches_no_rendered_line_raw(home: Path, scene: Scene) -> None:
@@ -219,7 +193,7 @@ def test_foreign_text_in_samples_logs_errors_and_names_reaches_no_rendered_line_
     StatusWriter(run.folder).write(status, force=True)
 
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
-        tab = await opened(app, pilot)
+        tab = await drawn(app, pilot)
         app.active_run = "bard"
         await until(pilot, lambda: "last words" in text_of(tab.query_one(Notices)))
         await until(pilot, lambda: "␛" in text_of(tab.query_one(SamplePane)))
@@ -228,14 +202,14 @@ def test_foreign_text_in_samples_logs_errors_and_names_reaches_no_rendered_line_
         await until(pilot, lambda: "␛" in text_of(tab.query_one(LogPane)))
         await highlight(app, pilot, evil_name)
         await pilot.press("enter")
-        await until(pilot, lambda: "damaged" in told(app))
+        await hears(pilot, "damaged")
         await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
         check(app)
         await pilot.press("escape")
         assert "[bold]red[/b] [@click=app.quit]x[/]" in text_of(tab.query_one(LogPane))
 
-    run_screen(body, size=(160, 50))
+    run_train(body, size=(160, 50))
 
 
 def check(app: TuiGpt) -> None:
@@ -248,7 +222,7 @@ def test_the_state_of_everything_is_told_at_80_by_24_and_the_list_comes_by_a_key
     trained(scene)
 
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
-        tab = await opened(app, pilot)
+        tab = await drawn(app, pilot)
         runs = tab.query_one(RunList)
         await until(pilot, lambda: "Once the cat sat" in text_of(app.screen))
         assert not runs.is_on_screen and tab.query_one(LossPlot).size.width > 70
@@ -258,7 +232,7 @@ def test_the_state_of_everything_is_told_at_80_by_24_and_the_list_comes_by_a_key
         await pilot.press("b")
         await until(pilot, lambda: isinstance(app.focused, LossPlot) and not runs.is_on_screen)
 
-    run_screen(body, size=(80, 24))
+    run_train(body, size=(80, 24))
 
 
 def test_five_hundred_runs_are_listed_and_only_what_changed_is_made_anew(
@@ -273,7 +247,7 @@ def test_five_hundred_runs_are_listed_and_only_what_changed_is_made_anew(
         (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
 
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
-        tab = await opened(app, pilot)
+        tab = await drawn(app, pilot)
         runs = tab.query_one(RunList)
         await until(pilot, lambda: runs.option_count == 500)
         changed: list[int] = []
@@ -288,4 +262,4 @@ def test_five_hundred_runs_are_listed_and_only_what_changed_is_made_anew(
         await until(pilot, lambda: "stopped 31" in text_of(runs))
         assert changed == [0]
 
-    run_screen(body)
+    run_train(body)

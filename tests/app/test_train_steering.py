@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from screen import run_screen, text_of, until
+from notifications import hears, hears_after
+from screen import text_of, until
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
+from train_scene import opened, run_train
 from training_runs import Scene, records, status_of, tiny, wait_state
 
 from tui_gpt.core.errors import RunError
@@ -24,12 +26,9 @@ from tui_gpt.core.runs.store import Run
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.ui.app import TuiGpt
 from tui_gpt.ui.dialogs.choice import ChoiceDialog
-from tui_gpt.ui.session_client import Session
-from tui_gpt.ui.tabs.train import TrainTab
 from tui_gpt.ui.train.fork_dialog import ForkDialog
 from tui_gpt.ui.train.notices import Notices
 from tui_gpt.ui.train.run_list import RunList
-from tui_gpt.ui.widgets.loss_plot import LossPlot
 
 ENDLESS: dict[str, Any] = {"max_steps": 1_000_000, "eval_interval": 200}
 
@@ -46,32 +45,6 @@ def trained(home: Path, scene: Scene) -> Iterator[Scene]:
             continue
 
 
-@pytest.fixture(autouse=True)
-def _without_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here talks to it, and its start would take a while of the only core."""
-
-    async def start(session: Session) -> None:
-        return None
-
-    monkeypatch.setattr(Session, "start", start)
-
-
-async def opened(app: TuiGpt, pilot: Pilot[Any]) -> TrainTab:
-    """The tab with the curve of a run."""
-    await until(pilot, lambda: app.active_run is not None)
-    await pilot.press("f3")
-    await until(pilot, lambda: isinstance(app.tab, TrainTab))
-    tab = app.tab
-    assert isinstance(tab, TrainTab)
-    tab.focus_first()
-    await until(pilot, lambda: isinstance(app.focused, LossPlot))
-    return tab
-
-
-def told(app: TuiGpt) -> str:
-    return "\n".join(notification.message for notification in app._notifications)
-
-
 def said(app: TuiGpt) -> str:
     """The lines above the plot as one."""
     assert app.tab is not None
@@ -82,13 +55,6 @@ async def in_state(app: TuiGpt, pilot: Pilot[Any], state: str) -> None:
     await until(pilot, lambda: (run := app.board.get(app.active_run)) is not None and run.state == state)
 
 
-async def hears(app: TuiGpt, pilot: Pilot[Any], key: str, words: str) -> None:
-    """Press a key and wait for a sentence that was not there before."""
-    app.clear_notifications()
-    await pilot.press(key)
-    await until(pilot, lambda: words in told(app))
-
-
 def test_a_run_is_paused_stepped_changed_saved_stopped_and_resumed_by_keys(trained: Scene) -> None:
     run = trained.begin(tiny(trained.text, **ENDLESS))
     trained.start(run)
@@ -97,35 +63,35 @@ def test_a_run_is_paused_stepped_changed_saved_stopped_and_resumed_by_keys(train
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
         await opened(app, pilot)
         await in_state(app, pilot, "running")
-        await hears(app, pilot, "d", "cannot be deleted meanwhile; x stops it")
-        await hears(app, pilot, "full_stop", "space pauses it")
-        await hears(app, pilot, "r", "is running already")
+        await hears_after(pilot, "d", "cannot be deleted meanwhile; x stops it")
+        await hears_after(pilot, "full_stop", "space pauses it")
+        await hears_after(pilot, "r", "is running already")
 
-        await hears(app, pilot, "space", "bard paused at step")
+        await hears_after(pilot, "space", "bard paused at step")
         await in_state(app, pilot, "paused")
         step = status_of(run).step
-        await hears(app, pilot, "full_stop", f"makes 1 step from step {step}")
+        await hears_after(pilot, "full_stop", f"makes 1 step from step {step}")
         await until(pilot, lambda: status_of(run).step == step + 1)
 
-        await hears(app, pilot, "left_square_bracket", "bard: peak learning rate is 0.0008")
-        await hears(app, pilot, "right_square_bracket", "bard: peak learning rate is 0.001 ")
-        await hears(app, pilot, "s", f"checkpoint of step {step + 1} is kept")
+        await hears_after(pilot, "left_square_bracket", "bard: peak learning rate is 0.0008")
+        await hears_after(pilot, "right_square_bracket", "bard: peak learning rate is 0.001 ")
+        await hears_after(pilot, "s", f"checkpoint of step {step + 1} is kept")
         assert read_pointers(run.folder).kept == [step + 1]
-        await hears(app, pilot, "space", "bard goes on from step")
+        await hears_after(pilot, "space", "bard goes on from step")
         await in_state(app, pilot, "running")
 
-        await hears(app, pilot, "x", "bard stops at step")
+        await hears_after(pilot, "x", "bard stops at step")
         await in_state(app, pilot, "stopped")
-        await hears(app, pilot, "space", "it is stopped, and r goes on with it")
-        await hears(app, pilot, "x", "has no trainer that could be stopped")
+        await hears_after(pilot, "space", "it is stopped, and r goes on with it")
+        await hears_after(pilot, "x", "has no trainer that could be stopped")
         assert "r goes on from step" in said(app)
 
-        await hears(app, pilot, "r", "goes on from its newest checkpoint")
+        await hears_after(pilot, "r", "goes on from its newest checkpoint")
         await in_state(app, pilot, "running")
-        await hears(app, pilot, "x", "stops at step")
+        await hears_after(pilot, "x", "stops at step")
         await in_state(app, pilot, "stopped")
 
-    run_screen(body)
+    run_train(body)
     events = [str(record.values["event"]) for record in records(run, "mark")]
     assert {"paused", "resumed", "peak learning rate set to 0.0008", "1 single step", "stopped"} <= set(events)
 
@@ -145,7 +111,7 @@ def test_a_trainer_that_was_killed_is_told_with_its_last_words_and_how_to_go_on(
         assert "r goes on from the beginning" in shown
         assert "float32, 1 threads" in shown  # a line of its log
 
-    run_screen(body)
+    run_train(body)
 
 
 @pytest.mark.slow
@@ -162,14 +128,14 @@ def test_a_trainer_without_a_sign_of_life_hears_nothing_and_is_ended_after_a_que
         await opened(app, pilot)
         await in_state(app, pilot, "hung")
         await until(pilot, lambda: "gives no sign of life" in said(app) and "g shows its log" in said(app))
-        await hears(app, pilot, "space", "gives no sign of life and would not hear it")
+        await hears_after(pilot, "space", "gives no sign of life and would not hear it")
         await pilot.press("x")
         await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
         await pilot.press("right", "enter")
         await in_state(app, pilot, "interrupted")
-        await until(pilot, lambda: "the trainer of bard was ended" in told(app))
+        await hears(pilot, "the trainer of bard was ended")
 
-    run_screen(body)
+    run_train(body)
 
 
 @pytest.mark.slow
@@ -196,10 +162,10 @@ def test_a_run_that_met_no_number_is_resumed_with_half_the_learning_rate(
         await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
         await pilot.press("enter")
         await in_state(app, pilot, "running")
-        await hears(app, pilot, "x", "stops at step")
+        await hears_after(pilot, "x", "stops at step")
         await in_state(app, pilot, "stopped")
 
-    run_screen(body)
+    run_train(body)
     [mark] = [record for record in records(run, "mark") if "learning rate" in str(record.values["event"])]
     assert mark.step == 10 and mark.values["lr_scale"] == 0.5
 
@@ -240,7 +206,7 @@ def test_a_fork_asks_for_checkpoint_name_rate_and_length_and_says_what_is_wrong(
         await pilot.press("enter")
         await until(pilot, lambda: app.screen is not dialog)
 
-    run_screen(body)
+    run_train(body)
     assert forked == [("bard", "second", "20", {"learning_rate": 0.0005})]
 
 
@@ -258,7 +224,7 @@ def test_a_fork_trains_and_is_shown(trained: Scene) -> None:
         await in_state(app, pilot, "finished")
         assert status_of(app.store.open("bard-fork")).step == 80
 
-    run_screen(body)
+    run_train(body)
 
 
 def test_a_run_is_renamed_and_deleted_after_a_question_that_says_what_it_frees(trained: Scene) -> None:
@@ -285,10 +251,10 @@ def test_a_run_is_renamed_and_deleted_after_a_question_that_says_what_it_frees(t
         await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
         await pilot.press("right", "enter")
-        await until(pilot, lambda: "second is deleted" in told(app))
+        await hears(pilot, "second is deleted")
         assert list((trained.home / "runs").iterdir()) == [] and trained.models() == ["bard"]
         await until(pilot, lambda: "no run yet" in text_of(tab))
         assert tab.query_one(RunList).option_count == 0
-        await hears(app, pilot, "f", "there is no run yet; F5 starts one")
+        await hears_after(pilot, "f", "there is no run yet; F5 starts one")
 
-    run_screen(body)
+    run_train(body)

@@ -10,32 +10,10 @@ import pytest
 from tui_gpt.core import messages
 from tui_gpt.core.config import DataConfig, RunConfig, SampleConfig
 from tui_gpt.core.messages import (
-    Begin,
-    Begun,
-    Calibrate,
-    Calibrated,
-    Cancel,
-    Cancelled,
-    Explore,
-    Explored,
-    Failed,
-    Fork,
-    Generate,
-    Generated,
-    Generating,
-    Load,
-    Loaded,
     MessageError,
     ModelRef,
-    Progress,
-    Publish,
-    Published,
-    Ready,
     Reply,
     Request,
-    TokenText,
-    WrittenPiece,
-    Wrote,
     decode_reply,
     decode_request,
     encode,
@@ -45,21 +23,23 @@ from tui_gpt.core.messages import (
 RUN = ModelRef(kind="run", name="bard", checkpoint="last")
 
 REQUESTS: list[Request] = [
-    Explore(id=1, data=DataConfig(corpus="stories"), text="Once"),
-    Begin(id=2, config=RunConfig(), name="bard", origin="stories"),
-    Fork(id=3, run="bard", name=None, checkpoint="120", changes={"learning_rate": 1e-4, "max_steps": None}),
-    Calibrate(id=4, config=RunConfig(), seconds=2.5),
-    Load(id=5, model=RUN),
-    Generate(id=6, model=RUN, prompt='"\n\u2028\U0001f600', settings=SampleConfig(stop=("\n",), seed=2**63 - 1)),
-    Publish(id=7, run="bard", name="bard-2"),
-    Cancel(id=8, target=6),
+    messages.Explore(id=1, data=DataConfig(corpus="stories"), text="Once"),
+    messages.Begin(id=2, config=RunConfig(), name="bard", origin="stories"),
+    messages.Fork(id=3, run="bard", name=None, checkpoint="120", changes={"learning_rate": 1e-4, "max_steps": None}),
+    messages.Calibrate(id=4, config=RunConfig(), seconds=2.5),
+    messages.Load(id=5, model=RUN),
+    messages.Generate(
+        id=6, model=RUN, prompt='"\n\u2028\U0001f600', settings=SampleConfig(stop=("\n",), seed=2**63 - 1)
+    ),
+    messages.Publish(id=7, run="bard", name="bard-2"),
+    messages.Cancel(id=8, target=6),
 ]
 REPLIES: list[Reply] = [
-    Ready(pid=1, python="3.11"),
-    Progress(id=1, what="encoding", share=0.5),
-    Generating(id=1, seed=7, prompt_tokens=3, title="bard", step=None),
-    Wrote(id=1, pieces=[WrittenPiece(sample=0, text="a\x1b", token_id=3, logprob=-0.5)]),
-    Explored(
+    messages.Ready(pid=1, python="3.11"),
+    messages.Progress(id=1, what="encoding", share=0.5),
+    messages.Generating(id=1, seed=7, prompt_tokens=3, title="bard", step=None),
+    messages.Wrote(id=1, pieces=[messages.WrittenPiece(sample=0, text="a\x1b", token_id=3, logprob=-0.5)]),
+    messages.Explored(
         id=1,
         source="book.txt",
         sha256="0" * 64,
@@ -75,10 +55,10 @@ REPLIES: list[Reply] = [
         bytes_per_token=1.0,
         sample="aba",
         line="aba",
-        line_tokens=[TokenText(id=0, text="a")],
+        line_tokens=[messages.TokenText(id=0, text="a")],
     ),
-    Begun(id=1, run="bard"),
-    Calibrated(
+    messages.Begun(id=1, run="bard"),
+    messages.Calibrated(
         id=1,
         tokens_per_second=1.5,
         step_seconds=0.5,
@@ -90,11 +70,11 @@ REPLIES: list[Reply] = [
         precision="bf16",
         threads=2,
     ),
-    Loaded(id=1, title="bard", n_parameters=1, n_positions=2, vocab_size=3),
-    Generated(id=1, tokens=2, seconds=0.1, first_token_seconds=0.05, reasons=["eot", "length"]),
-    Published(id=1, model="bard"),
-    Failed(id=1, message="no"),
-    Cancelled(id=1),
+    messages.Loaded(id=1, title="bard", n_parameters=1, n_positions=2, vocab_size=3),
+    messages.Generated(id=1, tokens=2, seconds=0.1, first_token_seconds=0.05, reasons=["eot", "length"]),
+    messages.Published(id=1, model="bard"),
+    messages.Failed(id=1, message="no"),
+    messages.Cancelled(id=1),
 ]
 
 
@@ -130,7 +110,7 @@ def test_every_kind_of_message_is_tried_here() -> None:
         b'{"type":"cancel","id":-1,"target":2}\n',
         b'{"type":"cancel","id":1,"target":2,"more":3}\n',
         b'{"type":"generate","id":1,"model":{"kind":"run","name":"a"},"prompt":"","settings":{"top_p":7}}\n',
-        encode(Cancelled(id=1)),
+        encode(messages.Cancelled(id=1)),
     ],
     ids=lambda line: repr(line[:40]),
 )
@@ -148,7 +128,7 @@ def test_the_id_of_a_line_that_is_no_request_is_still_found() -> None:
 
 
 def test_text_that_is_no_unicode_is_escaped_instead_of_ending_the_session() -> None:
-    reply = Failed(id=1, message="caf\udce9.txt cannot be read")
+    reply = messages.Failed(id=1, message="caf\udce9.txt cannot be read")
     assert decode_reply(encode(reply)) == msgspec.structs.replace(reply, message="caf\\udce9.txt cannot be read")
 
 

@@ -3,54 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
+from saved_models import RECORD, writer
 
-from tui_gpt.core.config import RunConfig, TrainConfig, to_dict
 from tui_gpt.core.errors import ConfigError, ModelError
 from tui_gpt.core.model_card import model_card
 from tui_gpt.core.model_handler import DamagedModel, ModelEntry, ModelHandler
-from tui_gpt.core.model_record import (
-    CorpusRecord,
-    ModelRecord,
-    SampleRecord,
-    TokenizerRecord,
-    decode_record,
-    encode_record,
-)
+from tui_gpt.core.model_record import CorpusRecord, SampleRecord, decode_record, encode_record
 from tui_gpt.core.notes import read_entries
-
-RECORD = ModelRecord(
-    name="anything",
-    family="gpt2",
-    n_parameters=1_803_840,
-    config=to_dict(RunConfig(train=TrainConfig(max_minutes=3.0))),
-    tokenizer=TokenizerRecord(kind="bpe", vocab_size=1024),
-    corpus=CorpusRecord(source="stories", sha256="ab" * 32),
-    steps=592,
-    tokens_seen=2_424_832,
-    seconds=170.2,
-    device="cpu",
-    train_loss=1.41234567890123,
-    val_loss=1.53,
-    best_val_loss=1.52,
-    bits_per_byte=2.2,
-    sample=SampleRecord(text=" there was a fox.", prompt="Once", seed=7),
-)
-
-
-def writer(weights: bytes = b"weights", **more: bytes) -> Callable[[Path], None]:
-    def write(folder: Path) -> None:
-        (folder / "config.json").write_text('{"model_type": "gpt2"}')
-        (folder / "model.safetensors").write_bytes(weights)
-        for name, content in more.items():
-            (folder / name).write_bytes(content)
-
-    return write
 
 
 @pytest.fixture
@@ -78,7 +42,7 @@ def test_a_saved_model_is_listed_shown_and_loaded_as_it_was_saved(handler: Model
     assert entry.record.train_loss == RECORD.train_loss
     assert entry.record.created.endswith("Z")
     assert entry.size_bytes == sum(p.stat().st_size for p in entry.folder.iterdir())
-    assert json.loads(json.dumps(handler.show("bard")))["record"]["corpus"]["source"] == "stories"
+    assert json.loads(json.dumps(handler.show("bard")))["record"]["corpus"]["source"] == "fables.txt"
     assert [p.name for p in handler.library.root.iterdir() if p.name.startswith(".saving")] == []
 
 
@@ -231,7 +195,7 @@ def test_every_save_appends_a_parseable_entry_to_the_diary(handler: ModelHandler
     first, second, third = read_entries(handler.notes)
     assert [first.name, second.name, third.name] == ["bard", "poet", "bard"]
     assert first.fields["model"] == "gpt2, 4 layers x 256, 4 heads, context 256, 1,803,840 parameters"
-    assert first.fields["corpus"] == f"stories (sha256 {'ab' * 32})"
+    assert first.fields["corpus"] == f"fables.txt (sha256 {'ab' * 32})"
     assert first.fields["training"] == "592 steps, 2,424,832 tokens, 170 s on cpu"
     assert first.fields["losses"].startswith("train 1.4123, validation 1.5300")
     assert first.fields["configuration"] == "train.max_minutes=3.0"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Call, Trained
+from session_talk import DEADLINE, Talk
 from training_runs import Scene, hold, release, tiny, wait_held, wait_state
 
 from tui_gpt.core.config import DataConfig, ModelConfig, RunConfig, SampleConfig, TrainConfig
@@ -39,94 +40,17 @@ from tui_gpt.core.messages import (
     Published,
     Ready,
     Reply,
-    Request,
     Wrote,
-    decode_reply,
-    encode,
 )
 from tui_gpt.core.model_handler import ModelHandler
 from tui_gpt.core.runs.checkpoints import read_pointers
-from tui_gpt.core.runs.child_process import trainer_environment
 from tui_gpt.core.runs.store import RunStore
 from tui_gpt.engine.network import GPT
 from tui_gpt.engine.session.lanes import Cancellation, Turn
 from tui_gpt.engine.training.begin import begin_run
 
-DEADLINE = 60.0
 TOY = ModelRef(kind="model", name="toy")
 ENDLESS = SampleConfig(max_new_tokens=1_000_000, seed=1)
-
-# Runs the session with something in it replaced: what a library might do one day.
-_MEDDLE = """
-import os, runpy, sys
-import tui_gpt.engine.text.prepare as prepare
-real = prepare.prepare
-def meddled(*arguments, **named):
-    {deed}
-    return real(*arguments, **named)
-prepare.prepare = meddled
-del sys.argv[0:1]
-runpy.run_module("tui_gpt.engine.session", run_name="__main__")
-"""
-
-
-class Talk:
-    """A session process, spoken to line by line."""
-
-    def __init__(self, home: Path, folder: Path, *, deed: str | None = None) -> None:
-        self.log = folder / "session.log"
-        how = ["-m", "tui_gpt.engine.session"] if deed is None else ["-c", _MEDDLE.format(deed=deed), "session"]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", *how, "--log", str(self.log)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=trainer_environment({"TUI_GPT_HOME": str(home), "OMP_NUM_THREADS": "1"}),
-            )
-        self.first = self.read()
-
-    def write(self, line: bytes) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line)
-        self.process.stdin.flush()
-
-    def send(self, *requests: Request) -> None:
-        self.write(b"".join(encode(request) for request in requests))
-
-    def read(self) -> Reply:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, self.log.read_text()
-        return decode_reply(line)
-
-    def until(self, *kinds: type[Reply]) -> list[Reply]:
-        """The replies up to the first of these kinds."""
-        replies = [self.read()]
-        while not isinstance(replies[-1], kinds):
-            replies.append(self.read())
-        return replies
-
-    def ask(self, request: Request) -> Reply:
-        """The answer, or how else it ended."""
-        self.send(request)
-        return self.until(Begun, Cancelled, Explored, Failed, Generated, Loaded, Published)[-1]
-
-    def end(self) -> int:
-        """Close stdin and wait; returns the exit code."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        return self.process.wait(DEADLINE)
-
-    def __enter__(self) -> Talk:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait(DEADLINE)
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            pipe.close()
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +158,7 @@ def test_a_request_that_waits_is_cancelled_at_once(talk: Talk) -> None:
     assert talk.until(Cancelled)[-1] == Cancelled(id=2)
     talk.send(Cancel(id=4, target=1), Cancel(id=5, target=99))
     assert talk.until(Cancelled)[-1] == Cancelled(id=1)
+    assert talk.ask(Load(id=6, model=TOY)).id == 6  # nothing comes of the second one any more
 
 
 def test_it_talks_while_it_works(talk: Talk, trained: Trained) -> None:
