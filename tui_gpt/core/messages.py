@@ -144,7 +144,7 @@ class Ready(Message, frozen=True, kw_only=True):
 
 
 class Progress(Message, frozen=True, kw_only=True):
-    """How far a request has come."""
+    """How far a request has come; one that waits for its turn hears it of the request before it."""
 
     what: str
     """The step it is at, e.g. `encoding`."""

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import gc
-import os
-import signal
-import threading
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,6 +19,7 @@ from tui_gpt.core.safe_text import safe_text
 from tui_gpt.core.settings import Settings, read_settings
 from tui_gpt.ui import crash_report
 from tui_gpt.ui.memory import Memory, encode_memory, read_memory, write_memory
+from tui_gpt.ui.system_signals import SystemSignals
 from tui_gpt.ui.tabs import TABS
 from tui_gpt.ui.tabs.tab import TabBody
 from tui_gpt.ui.widgets.key_line import KeyLine
@@ -32,7 +28,6 @@ from tui_gpt.ui.widgets.status_line import StatusLine
 SMALLEST = (80, 24)
 _REMEMBER_SECONDS = 5.0
 _SETTLED_SECONDS = 2.0
-_LAST_SECONDS = 8.0
 _TOLD_SECONDS = 5.0
 _PROBLEM_SECONDS = 12.0
 
@@ -74,7 +69,7 @@ class Frame(App[None], inherit_bindings=False):
 
     def on_load(self) -> None:
         """Before the terminal is taken over: from its first byte on, a signal must find somebody who gives it back."""
-        self._obey_signals()
+        self._signals = SystemSignals(self.end)
 
     async def on_event(self, event: events.Event) -> None:
         """What is pasted is foreign: text fields would pass its control characters on to the terminal."""
@@ -84,6 +79,8 @@ class Frame(App[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Begin with what was there at the last time; whatever takes long comes after the first frame."""
+        if self._driver is not None:
+            self._signals.mind_terminal(self._driver, self.refresh)
         theme = self.settings.theme or self.memory.theme
         if theme in self.available_themes:
             self.theme = theme
@@ -199,19 +196,6 @@ class Frame(App[None], inherit_bindings=False):
         """Leave, with the terminal whole."""
         self.remember()
         self.exit(return_code=code)
-
-    def _obey_signals(self) -> None:
-        """SIGTERM and SIGHUP end the app as a key does, without a question."""
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(signum, functools.partial(self._end_by_signal, 128 + signum))
-
-    def _end_by_signal(self, code: int) -> None:
-        # A terminal that is gone takes no more bytes, and the driver would wait for ever to give it the last ones.
-        last = threading.Timer(_LAST_SECONDS, os._exit, (code,))
-        last.daemon = True
-        last.start()
-        self.end(code)
 
     def _handle_exception(self, error: Exception) -> None:
         """What a widget meets because the app is closing around it is no failure of the app."""

@@ -35,11 +35,12 @@ class RunControl:
         self._on_failure = on_failure
         self._starts: set[asyncio.Task[None]] = set()
         self._standby: StandbyTrainer | None = None
+        self._launching = 0
 
     def stand_by(self) -> None:
         """Have a trainer ready, so that the next run starts without waiting for imports. May block for milliseconds."""
         # One that has died is not replaced: whatever killed it is likely to kill the next.
-        if self._standby is None and not self._starts:
+        if self._standby is None and not self._starts and not self._launching:
             self._standby = StandbyTrainer()
 
     @property
@@ -53,9 +54,16 @@ class RunControl:
             self._standby.dismiss()
         self._standby = None
 
-    def _take_standby(self) -> StandbyTrainer | None:
+    async def _start(self, run: Run, start: Callable[..., TrainerProcess], *arguments: Any) -> None:
+        """Let `start` start the trainer in a thread, from the one that waits, and see whether it comes up."""
         standby, self._standby = self._standby, None
-        return standby
+        self._launching += 1
+        try:
+            self._watch(run, await asyncio.to_thread(start, *arguments, standby=standby))
+        finally:
+            self._launching -= 1
+            if standby is not None:
+                standby.dismiss()  # unless it was taken
 
     async def begin(self, config: RunConfig, name: str | None = None, origin: str | None = None) -> Run:
         """Prepare the corpus, make the run and start its trainer; `origin` is a model to continue from."""
@@ -84,7 +92,7 @@ class RunControl:
     async def launch(self, name: str) -> Run:
         """Start the trainer of a new run and return when its process is there."""
         run = self.store.open(name)
-        self._watch(run, await asyncio.to_thread(launch_trainer, run.folder, standby=self._take_standby()))
+        await self._start(run, launch_trainer, run.folder)
         return run
 
     async def resume(self, name: str, lr_factor: float | None = None) -> str:
@@ -94,7 +102,7 @@ class RunControl:
             if lr_factor is not None:
                 await self.command(name, "set_lr", factor=lr_factor)
             return await self.command(name, "resume")
-        self._watch(run, await asyncio.to_thread(resume_ended, run, lr_factor, self._take_standby()))
+        await self._start(run, resume_ended, run, lr_factor)
         return "goes on from its newest checkpoint"
 
     async def command(self, run_name: str, kind: CommandKind, /, **arguments: Argument) -> str:

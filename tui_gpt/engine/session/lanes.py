@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.messages import Cancelled, Ending, Event, Failed, Progress, Reply, Request
 
@@ -30,11 +32,15 @@ class Cancellation(Exception):  # noqa: N818 - it is none
 class Turn:
     """A request whose turn it is, or will be: how its handler speaks, and learns that nobody waits any more."""
 
-    def __init__(self, request: Request, send: Send) -> None:
+    def __init__(self, request: Request, send: Send, overheard: Callable[[Progress], None] | None = None) -> None:
+        """`overheard` gets the progress that is told, for those who wait for this one."""
         self.request = request
+        self.told: Progress | None = None
+        """How far it had come when it was told last."""
         self._send = send
+        self._overheard = overheard
         self._cancel = threading.Event()
-        self._told = ("", 0.0)
+        self._when = 0.0
 
     def cancel(self) -> None:
         """Ask the handler to end. From any thread."""
@@ -56,11 +62,13 @@ class Turn:
     def progress(self, what: str, share: float) -> None:
         """Tell how far it has come, at most ten times a second. Raises Cancellation."""
         self.check()
-        step, told = self._told
         now = time.monotonic()
-        if what != step or now - told >= _PROGRESS_SECONDS:
-            self._told = (what, now)
-            self._send(Progress(id=self.request.id, what=what, share=min(1.0, max(0.0, share))))
+        if self.told is None or what != self.told.what or now - self._when >= _PROGRESS_SECONDS:
+            self._when = now
+            self.told = Progress(id=self.request.id, what=what, share=min(1.0, max(0.0, share)))
+            self._send(self.told)
+            if self._overheard is not None:
+                self._overheard(self.told)
 
 
 Handler = Callable[[Any, Turn], Ending]
@@ -94,10 +102,18 @@ class Lane:
         self._thread.start()
 
     def put(self, request: Request) -> None:
-        """Queue a request."""
+        """Queue a request. Until its turn it is told how far the one before it has come."""
         with self._changed:
-            self._waiting.append(Turn(request, self._send))
+            self._waiting.append(Turn(request, self._send, self._tell_waiting))
+            if self._current is not None and self._current.told is not None:
+                self._send(msgspec.structs.replace(self._current.told, id=request.id))
             self._changed.notify()
+
+    def _tell_waiting(self, progress: Progress) -> None:
+        # Within the lock, so that nothing more is heard of a request that was cancelled meanwhile.
+        with self._changed:
+            for turn in self._waiting:
+                self._send(msgspec.structs.replace(progress, id=turn.request.id))
 
     @property
     def busy(self) -> bool:
