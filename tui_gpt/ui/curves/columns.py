@@ -6,10 +6,18 @@ from array import array
 from collections.abc import Sequence
 from itertools import pairwise
 from math import isfinite, isnan, nan, prod
+from struct import pack
 from typing import NamedTuple, cast
 
 _FACTORS = (64, 16, 16)
 """Entries of the level below in one entry of each level: blocks of 64, 1024 and 16384 values."""
+
+
+class Part(NamedTuple):
+    """The first `length` of some entries."""
+
+    entries: array[int] | array[float]
+    length: int
 
 
 class Extremes(NamedTuple):
@@ -61,6 +69,22 @@ class Column:
             return False
         self._index(first, min(len(self.values), first + at_most))
         return True
+
+    def parts(self, length: int) -> list[Part]:
+        """The first `length` values, all of them indexed, and the lows and highs of their full blocks, level by level.
+
+        Nothing that is appended later changes these.
+        """
+        found = [Part(self.values, length)]
+        for lows, highs, full in zip(self._lows, self._highs, full_blocks(length), strict=True):
+            found += [Part(lows, full), Part(highs, full)]
+        return found
+
+    def restore(self, parts: Sequence[array[float]], *, has_gaps: bool) -> None:
+        """Be as the column was of which these are the parts."""
+        self.values, self._gaps = parts[0], has_gaps
+        self._lows, self._highs = list(parts[1::2]), list(parts[2::2])
+        self._index(len(self.values), len(self.values))
 
     def extremes(self, first: int, last: int) -> Extremes:
         """Of the values with indexes from `first` up to, not including, `last`. Exact."""
@@ -146,14 +170,20 @@ class Column:
             lows, highs = self._lows[level], self._highs[level]
 
 
+def full_blocks(length: int) -> list[int]:
+    """How many blocks of each level so many values fill."""
+    return [length // prod(_FACTORS[: level + 1]) for level in range(len(_FACTORS))]
+
+
 def finite(values: Sequence[float | None]) -> tuple[array[float], bool]:
     """The values as float64, with NaN for None and infinities, and whether none of them had to be replaced."""
     try:
-        found = array("d", cast(Sequence[float], values))
+        whole = isfinite(sum(cast(Sequence[float], values)))  # a sum of floats is finite only if all of them are
     except TypeError:
-        found = array("d", [nan if value is None else value for value in values])
-    # A sum of floats is finite only if all of them are.
-    if isfinite(sum(found)):
+        whole, values = False, [nan if value is None else value for value in values]
+    found = array("d")
+    found.frombytes(pack(f"{len(values)}d", *values))  # twice as fast as an array made of a sequence
+    if whole:
         return found, True
     clean = array("d", [value if isfinite(value) else nan for value in found])
     return clean, not any(map(isnan, clean))

@@ -6,28 +6,36 @@ milliseconds in which a block of records is added to all columns, so that a read
 
 from __future__ import annotations
 
+import sys
 import time
 from array import array
 from bisect import bisect_right
-from contextlib import closing
+from contextlib import closing, suppress
 from math import isnan
 from pathlib import Path
 from typing import cast
 
 from tui_gpt.core.runs.metric_lines import LineFollower
+from tui_gpt.ui.curves.columns import Part
+from tui_gpt.ui.curves.kept_history import SCHEMA, Facts, Writing, keep, kept_file, load
 from tui_gpt.ui.curves.moments import Evaluation, Mark, SampleText
-from tui_gpt.ui.curves.readings import Readings
+from tui_gpt.ui.curves.readings import MEASURED, Readings
 from tui_gpt.ui.curves.records import End, Eval, Line, LineDecoder, MarkLine, SampleLine, Start, Train
 from tui_gpt.ui.curves.smoothing import DEFAULT_FACTOR, Smoothing
 
-_BLOCK = 1 << 20  # decoding holds the interpreter's lock, for about 3 ms with as many bytes
+_BLOCK = 1 << 19  # decoding holds the interpreter's lock, for about 1.5 ms with as many bytes
 _BREATH = 0.00005
 _AT_ONCE = 16_384
 _SHORT = 65_536
+_WORTH_KEEPING = 8 << 20  # bytes of lines that are parsed in about 0.1 s
+_GROWTH = 0.25
 
 
 class RunHistory(Readings):
-    """Follows the metrics of the run in `folder`. What a later segment repeats is gone, as in `core.runs.metrics`."""
+    """Follows the metrics of the run in `folder`. What a later segment repeats is gone, as in `core.runs.metrics`.
+
+    What is known of a long run is kept in the cache, so that the next one that follows it has it at once.
+    """
 
     def __init__(self, folder: Path, smoothing: float = DEFAULT_FACTOR) -> None:
         super().__init__()
@@ -39,6 +47,9 @@ class RunHistory(Readings):
         self._fresh: dict[str, list[object]] = {}
         self._newest_step = 0
         self._out_of_order = 0
+        self._kept_bytes: int | None = None
+        """Of the lines whose content is kept; None before the first poll."""
+        self._keeping: Writing | None = None
 
     # ---- reading
 
@@ -52,14 +63,22 @@ class RunHistory(Readings):
         """Lines that are no records: garbage, torn ones, or steps that do not follow the one before."""
         return self._decoder.garbage + self._lines.torn + self._out_of_order
 
+    @property
+    def pending(self) -> bool:
+        """Whether the next `poll` has more to do than to look for new lines."""
+        return not self.opened or self._keeping is not None or self._is_worth_keeping()
+
     def poll(self, budget_seconds: float | None = None) -> bool:
         """Read what was added; say whether anything changed. To be called from one worker thread.
 
         With a budget, it ends soon after that many seconds, and the next call goes on from there.
         Raises RunError when a segment cannot be read.
         """
-        deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
         before = self.version
+        if self._kept_bytes is None:
+            self._kept_bytes = self._lines.bytes_read if self._load() else 0
+        # What was loaded is not shown before the lines added since are read: let them be in the same round.
+        deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
         with closing(self._lines.blocks(_BLOCK)) as blocks:  # type: ignore[type-var]
             for lines in blocks:
                 self._add(self._decoder.decode(lines))
@@ -71,6 +90,7 @@ class RunHistory(Readings):
                 self._note_opened()
         self._smooth(deadline)
         self._index(deadline)
+        self._keep(deadline)
         return self.version != before
 
     def _note_opened(self) -> None:
@@ -210,6 +230,8 @@ class RunHistory(Readings):
 
     def _begin_segment(self, step: int) -> None:
         self._publish()
+        if self._keeping is not None:  # what is being written may not stay
+            self._keeping, self._kept_bytes = None, 0
         with self._lock:
             if self._newest_step > step:
                 self._drop_after(step)
@@ -248,6 +270,85 @@ class RunHistory(Readings):
                     self.version += 1
                 if deadline is not None and time.monotonic() > deadline:
                     return
+
+    # ---- the cache
+
+    def _load(self) -> bool:
+        """Know at once what was kept of these segments; say whether anything was."""
+        kept = load(kept_file(self.folder))
+        if kept is None or not self._lines.go_on_from(kept.facts.places):
+            return False
+        facts = kept.facts
+        self._decoder.garbage, self._out_of_order = facts.garbage, facts.out_of_order
+        self._newest_step = facts.newest_step
+        *gaps, val_gaps = facts.has_gaps
+        with self._lock:
+            self._timeline.restore(*kept.timeline)
+            for name, parts, has_gaps in zip(MEASURED, kept.columns, gaps, strict=True):
+                self._columns[name].restore(parts, has_gaps=has_gaps)
+            self._smoothing, self._smoothed = Smoothing(facts.smoothing), kept.smoothed
+            self._smoothing.go_on_from(facts.smoothing_state)
+            self._val_timeline.restore(*kept.val_timeline)
+            self._val_loss.restore(kept.val_loss, has_gaps=val_gaps)
+            self.evaluations, self.samples, self.marks = facts.evaluations, facts.samples, facts.marks
+            self.segments, self.gaps = facts.segments, facts.gaps
+            self.ended, self.end_reason = facts.ended, facts.end_reason
+            self.version += 1
+        return True
+
+    def _keep(self, deadline: float | None) -> None:
+        """Go on with keeping what is known, or begin with it where enough of it is new."""
+        if self._keeping is None and self._is_worth_keeping():
+            self._kept_bytes = self._lines.bytes_read
+            self._keeping = self._write()
+        if self._keeping is None:
+            return
+        # With no place to keep it, or with something that cannot be kept, it is parsed again the next time.
+        with suppress(OSError, OverflowError, ValueError):
+            for _ in self._keeping:
+                if deadline is not None and time.monotonic() > deadline:
+                    return
+        self._keeping = None
+
+    def _is_worth_keeping(self) -> bool:
+        before, length = self._kept_bytes or 0, len(self)
+        enough = max(_WORTH_KEEPING, 0 if self.ended else _GROWTH * before)
+        if not self.opened or self._lines.bytes_read - before < enough or len(self._smoothed) < length:
+            return False
+        return all(column.ready == length for column in self._columns.values())
+
+    def _write(self) -> Writing:
+        """Keep what is known when this begins: steps may be added before it ends."""
+        columns = [self._columns[name] for name in MEASURED]
+        parts = self._timeline.parts(len(self))
+        for column in columns:
+            parts += column.parts(len(self))
+        # Copies of what changes: another factor averages anew, a second evaluation at a step replaces the first.
+        vals = [*self._val_timeline.parts(len(self._val_timeline)), *self._val_loss.parts(len(self._val_loss))]
+        with self._lock:
+            smoothed, state = self._smoothed[:], self._smoothing.state
+        parts += [Part(smoothed, len(self)), *(Part(entries[:length], length) for entries, length in vals)]
+        facts = Facts(
+            schema=SCHEMA,
+            byteorder=sys.byteorder,
+            places=self._lines.places(),
+            garbage=self._decoder.garbage,
+            out_of_order=self._out_of_order,
+            newest_step=self._newest_step,
+            n_steps=len(self),
+            n_evaluations=len(self._val_loss),
+            has_gaps=tuple(column.has_gaps for column in (*columns, self._val_loss)),
+            smoothing=self._smoothing.factor,
+            smoothing_state=state,
+            evaluations=self.evaluations,
+            samples=self.samples,
+            marks=self.marks,
+            segments=self.segments,
+            gaps=self.gaps,
+            ended=self.ended,
+            end_reason=self.end_reason,
+        )
+        return keep(kept_file(self.folder), facts, parts)
 
     # ---- smoothing
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 from math import isfinite, isnan, nan
 
 FACTORS = (0.9, 0.98, 0.995, 0.999)
@@ -24,15 +23,25 @@ class Smoothing:
         self._average = 0.0
         self._weight = 0.0
 
+    @property
+    def state(self) -> tuple[float, float]:
+        """The average before its division, and the weight of the values in it."""
+        return self._average, self._weight
+
+    def go_on_from(self, state: tuple[float, float]) -> None:
+        """Be as one with the same factor was that had this state."""
+        self._average, self._weight = state
+
     def extend(self, values: Sequence[float]) -> list[float]:
         """The averages after each of the next values. NaN gives NaN and changes nothing."""
         if not values:
             return []
         share = 1.0 - self.factor
         if self._weight == 1.0 and isfinite(sum(values)):
-            averages = list(accumulate(values, lambda s, x: s + (x - s) * share, initial=self._average))
-            self._average = averages[-1]
-            return averages[1:]
+            average = self._average
+            averages = [average := average + (value - average) * share for value in values]
+            self._average = average
+            return averages
         averages = []
         average, weight = self._average, self._weight
         for value in values:

@@ -9,7 +9,7 @@ from itertools import accumulate
 from math import isnan
 from typing import cast
 
-from tui_gpt.ui.curves.columns import finite
+from tui_gpt.ui.curves.columns import Part, finite
 from tui_gpt.ui.curves.moments import Axis
 
 
@@ -34,6 +34,14 @@ class Timeline:
         """Keep the first `length` records."""
         for column in (self.steps, self.elapsed, self.tokens):
             del column[length:]
+
+    def parts(self, length: int) -> list[Part]:
+        """The first `length` records, axis by axis."""
+        return [Part(column, length) for column in (self.steps, self.elapsed, self.tokens)]
+
+    def restore(self, steps: array[int], elapsed: array[float], tokens: array[float]) -> None:
+        """Be as the timeline was of which these are the axes."""
+        self.steps, self.elapsed, self.tokens = steps, elapsed, tokens
 
     def along(self, axis: Axis) -> array[int] | array[float]:
         """The places of the records on the axis."""

@@ -43,7 +43,7 @@ class Seen(NamedTuple):
     histories: tuple[tuple[str, RunHistory], ...]
     """The shown run's first."""
     more: bool
-    """Not all of the histories has been read yet."""
+    """There is more to do about the histories than to look for new lines."""
     record: RunRecord | None
     advice: list[Advice]
     warnings: list[str]
@@ -93,7 +93,7 @@ class Watcher:
         return Seen(
             wish,
             tuple(histories),
-            any(not history.opened for _, history in histories),
+            any(history.pending for _, history in histories),
             self._record,
             self._advice,
             self._warnings,
