@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rich.color import Color
 from textual.app import App, ComposeResult
+from textual.geometry import Region
 from textual.pilot import Pilot
 
 from tui_gpt.core.runs.metrics import MetricsWriter
@@ -70,7 +71,7 @@ def run_plots(runs: Runs, body: Body, *, size: tuple[int, int] = (120, 40), brai
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
         await pilot.pause()
@@ -91,6 +92,26 @@ def history_of(folder: Path, losses: Sequence[float], **more: float) -> RunHisto
 
 def falling(count: int, floor: float = 1.5) -> list[float]:
     return [floor + 3 * math.exp(-step / 80) + 0.05 * math.sin(step * 12.9898) for step in range(count)]
+
+
+def test_a_line_that_is_painted_while_the_run_is_being_read_keeps_no_other_from_being_painted(tmp_path: Path) -> None:
+    history_of(tmp_path / "run", falling(300))
+    history = RunHistory(tmp_path / "run")
+
+    def painted(app: Plots) -> str:
+        region = app.plot.content_region
+        strips = app.screen._compositor.render_strips()
+        return "\n".join(strip.crop(region.x, region.right).text for strip in strips[region.y : region.bottom])
+
+    async def body(app: Plots, pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: "bard" not in painted(app))
+        history.poll()  # as the reading thread does, between two pictures
+        app.plot.refresh(Region(0, app.plot.size.height // 2, app.plot.size.width, 1))
+        await pilot.pause()
+        app.plot.refresh_data()
+        await until(pilot, lambda: painted(app) == app.shown() and "step" in painted(app))
+
+    run_plots([("bard", history)], body)
 
 
 CASES: dict[str, list[float]] = {

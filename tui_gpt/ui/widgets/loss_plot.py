@@ -9,6 +9,7 @@ from typing import ClassVar
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -127,6 +128,9 @@ class LossPlot(Widget, can_focus=True):
         self._picture_key: object = None
         self._strips: list[Strip] = []
         self._strips_key: object = None
+        self._sent: list[Strip] = []
+        """What is on the screen, or will be with its next refresh."""
+        self._sent_size: Size | None = None
         self._styles_of_pens: dict[int, Style] = {}
         self._last_refresh = 0.0
         self._later: Timer | None = None
@@ -197,14 +201,15 @@ class LossPlot(Widget, can_focus=True):
         """Another theme: the colours are looked up anew."""
         super().notify_style_update()
         self._styles_of_pens = {}
-        self._strips_key = None
+        self._strips_key = self._sent_size = None
 
     def _refresh_changed(self) -> None:
         """Send the lines that came out different: of a long run's plot, a few."""
         if not self.is_attached or not self.size:
             return
-        before = self._strips
-        changed = changed_lines(before, self._lines(), self.size.width)
+        before, self._sent = self._sent, self._lines()
+        self._sent_size = self.size
+        changed = changed_lines(before, self._sent, self.size.width)
         if changed is None:
             self.refresh()
         elif changed:
@@ -212,7 +217,11 @@ class LossPlot(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One line of the plot."""
-        lines = self._lines()
+        # Of the picture that was sent: a newer one would be painted in the lines that are asked for by chance, and then
+        # count as painted in the others too.
+        if self._sent_size != self.size:
+            self._sent, self._sent_size = self._lines(), self.size
+        lines = self._sent
         return lines[y] if y < len(lines) else Strip.blank(self.size.width, self._pen_styles()[Pen.NONE])
 
     def _lines(self) -> list[Strip]:
