@@ -125,4 +125,4 @@ def answer_begun(picture: Picture, prompt: str) -> bool:
 
 def answer_complete(picture: Picture, prompt: str) -> bool:
     """The line with the answer's figures is there."""
-    return "first after" in _after(picture, prompt)
+    return "  seed " in _after(picture, prompt)

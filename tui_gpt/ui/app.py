@@ -18,7 +18,6 @@ from tui_gpt.core import locations
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.ui.frame import Frame
 from tui_gpt.ui.tabs import TABS
-from tui_gpt.ui.widgets.status_line import StatusLine
 
 # What the first frame does not need is imported where it is used: it would double the time until there is one.
 if TYPE_CHECKING:
@@ -142,9 +141,7 @@ class TuiGpt(Frame):
             tab.board_changed()
 
     def _show_run(self) -> None:
-        # None is left of it while the app closes.
-        for line in self.screen_stack[0].query(StatusLine):
-            line.run = self.board.get(self.active_run)
+        self.status_line.run = self.board.get(self.active_run)
 
     def watch_active_run(self) -> None:
         """The top line follows."""

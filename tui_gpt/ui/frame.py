@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Static, Tabs
 from textual.widgets import Tab as TabLabel
 
@@ -18,6 +19,7 @@ from tui_gpt.core.errors import ConfigError
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.core.settings import Settings, read_settings
 from tui_gpt.ui import crash_report
+from tui_gpt.ui.main_screen import MainScreen
 from tui_gpt.ui.memory import Memory, encode_memory, read_memory, write_memory
 from tui_gpt.ui.system_signals import SystemSignals
 from tui_gpt.ui.tabs import TABS
@@ -55,12 +57,18 @@ class Frame(App[None], inherit_bindings=False):
         self._memory_written = b""
         self._whole: dict[str, TabBody] = {}
         """Bodies that are made and know what was before; one that is still being made has nothing to remember."""
+        # Not asked for each time: a query walks through every widget there is.
+        self.status_line = StatusLine()
         self.crash: Path | None = None
         """Where the traceback of the error is that closed the app."""
 
+    def get_default_screen(self) -> Screen[Any]:
+        """One that is cheap to move about in."""
+        return MainScreen(id="_default")
+
     def compose(self) -> ComposeResult:
         """Top line, tab names, the tabs' bodies, the keys."""
-        yield StatusLine()
+        yield self.status_line
         labels = (TabLabel(Content(f"{n} {tab.title}"), id=tab.name) for n, tab in enumerate(TABS, start=1))
         yield Tabs(*labels, id="tabs")
         yield ContentSwitcher(id="bodies")
@@ -70,6 +78,10 @@ class Frame(App[None], inherit_bindings=False):
     def on_load(self) -> None:
         """Before the terminal is taken over: from its first byte on, a signal must find somebody who gives it back."""
         self._signals = SystemSignals(self.end)
+
+    def get_key_display(self, binding: Binding) -> str:
+        """A key as people read it; config.toml may call it anything."""
+        return safe_text(super().get_key_display(binding), newlines=False)
 
     async def on_event(self, event: events.Event) -> None:
         """What is pasted is foreign: text fields would pass its control characters on to the terminal."""
@@ -173,8 +185,7 @@ class Frame(App[None], inherit_bindings=False):
 
     def say_doing(self, what: str) -> None:
         """Show in the top line what the app is busy with; empty when it is over."""
-        for line in self.screen_stack[0].query(StatusLine):
-            line.doing = what
+        self.status_line.doing = what
 
     # ---- staying and leaving
 

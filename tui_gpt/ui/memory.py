@@ -9,6 +9,7 @@ import msgspec
 
 from tui_gpt.core import locations
 from tui_gpt.core.files import write_bytes
+from tui_gpt.core.given_files import is_too_deep, read_given
 
 FILE_NAME = "app.json"
 _LARGEST = 4 << 20
@@ -32,13 +33,12 @@ def memory_file() -> Path:
 
 def read_memory() -> Memory:
     """What was remembered; nothing where the file is missing, damaged or from another version."""
-    path = memory_file()
     try:
-        if path.stat().st_size > _LARGEST:
-            return Memory()
-        return msgspec.json.decode(path.read_bytes(), type=Memory)
+        memory = msgspec.json.decode(read_given(memory_file(), _LARGEST), type=Memory)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Memory()
+    # What cannot be written down again would be met at every attempt to.
+    return Memory() if is_too_deep(memory.tabs) else memory
 
 
 def encode_memory(memory: Memory) -> bytes:

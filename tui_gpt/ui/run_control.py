@@ -120,6 +120,8 @@ class RunControl:
                         raise RunError(f"{run_name}: {ack.message}")
                     return ack.message
             if over:
+                if kind == "stop" and await asyncio.to_thread(run.liveness) == "dead":
+                    return "has ended"
                 raise RunError(f"the trainer of {run_name} did not answer `{kind}`; its log pane shows what it does")
             await asyncio.sleep(_POLL_SECONDS)
 

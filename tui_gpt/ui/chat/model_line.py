@@ -50,7 +50,7 @@ class ModelLine(Widget):
         """The name, then the figures as far as they fit."""
         width = max(1, self.size.width)
         if self.ref is None:
-            line = Content(self.doing or self.problem or "no model is chosen")
+            line = Content(safe_text(self.doing or self.problem or "no model is chosen", newlines=False))
         else:
             line = Content.assemble((safe_text(self.ref.name, newlines=False), "bold"), *self._kind())
             for part in self._parts():

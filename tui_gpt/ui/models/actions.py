@@ -13,6 +13,7 @@ from tui_gpt.core import figures
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.model_handler import ModelEntry
 from tui_gpt.core.names import name_from
+from tui_gpt.core.safe_text import safe_text
 from tui_gpt.ui.dialogs.ask_text import AskText, name_check
 from tui_gpt.ui.dialogs.choice import confirm
 from tui_gpt.ui.dialogs.explanation import Explanation, ExplanationDialog
@@ -192,7 +193,8 @@ class ModelActions(TabBody):
         row = self.chosen
         if row is not None:
             path = str(row.model.folder)
-            self.gpt.copy_to_clipboard(path)
+            # What is pasted into a terminal must not command it; such a path has to be typed.
+            self.gpt.copy_to_clipboard(safe_text(path, newlines=False))
             self.gpt.say(f"copied {path}")
 
     # ---- within

@@ -66,7 +66,7 @@ class ChatTab(TabBody):
     def __init__(self, **named: Any) -> None:
         super().__init__(**named)
         self.history = ChatHistory()
-        newline_key = self.gpt.settings.keys.get("chat.newline", "ctrl+n")
+        newline_key = safe_text(self.gpt.settings.keys.get("chat.newline", "ctrl+n"), newlines=False)
         self.talk = Talk(self.gpt.session, self.gpt.store, self.history, newline_key)
         self.sampling = SamplingPanel()
         self.model_line = ModelLine()

@@ -19,6 +19,7 @@ from tui_gpt.core.config import RunConfig
 from tui_gpt.core.corpora import CATALOGUE, find
 from tui_gpt.core.errors import ConfigError, CorpusError, TuiGptError
 from tui_gpt.core.messages import Explored
+from tui_gpt.core.safe_text import safe_text
 from tui_gpt.ui.configure import toml_files
 from tui_gpt.ui.configure.corpus_pane import CorpusPane
 from tui_gpt.ui.configure.exploring import Exploration
@@ -398,9 +399,10 @@ class ConfigureTab(TabBody):
     def recall(self, remembered: dict[str, Any]) -> None:
         """Take it up again; what is damaged or no longer there is passed over."""
         kept = remembered_from(remembered)
-        self.state.restore(kept.preset, kept.changed)
-        self.state.texts[CORPUS] = kept.corpus or self.state.texts[CORPUS]
-        self.state.texts[NAME] = kept.name
+        # As they are typed they hold nothing that must be escaped; what does was put into the file by somebody else.
+        self.state.restore(kept.preset, {path: safe_text(text, newlines=False) for path, text in kept.changed.items()})
+        self.state.texts[CORPUS] = safe_text(kept.corpus, newlines=False) or self.state.texts[CORPUS]
+        self.state.texts[NAME] = safe_text(kept.name, newlines=False)
         self.files = kept.files[:_MOST_FILES]
         self._minutes = kept.minutes if not minutes_problem(kept.minutes) else self._minutes
         self.speed.calibrations.recall(kept.calibrations)
