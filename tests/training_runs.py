@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from trainer_nursery import Fork, nursery
 
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.config_loading import build_config
@@ -33,6 +34,21 @@ HERE = Path(__file__).resolve().parent
 DEADLINE = 60.0
 CLOCK_VALUES = ("elapsed", "tokens_per_second", "memory")
 """What two runs of the same steps need not share."""
+
+EVERYTHING: dict[str, Any] = {
+    "max_steps": 12,
+    "model": {"dropout": 0.2},
+    "optimizer": "muon",
+    "precision": "bf16",
+    "weight_average": 0.9,
+    "grad_accumulation_steps": 2,
+    "checkpoint_interval": 3,
+    "eval_interval": 4,
+    "early_stopping_patience": 3,
+    "eval_tokens": 128,
+    "sample_tokens": 4,
+}
+"""All that has a state, in few steps. Checkpoints after 3, 4, 6, 8, 9 and 12, evaluations after 4, 8 and 12."""
 
 
 def until(condition: Callable[[], Any], run: Run | None = None, seconds: float = DEADLINE) -> Any:
@@ -86,6 +102,7 @@ class Scene:
         self.home = folder / "home"
         self.text = write_text(folder / "text" / "stories.txt")
         self.started: list[TrainerProcess] = []
+        self.forked: list[Fork] = []
 
     def begin(self, config: RunConfig, name: str = "bard", *, processes: int = 1) -> Run:
         """A run that no trainer has seen yet."""
@@ -111,6 +128,16 @@ class Scene:
         """Start a trainer and wait for its end; returns its exit code."""
         return self.start(run, *faults, nproc=nproc).wait(DEADLINE)
 
+    def fork(self, run: Run, *faults: Mapping[str, Any]) -> Fork:
+        """As `start`, but within milliseconds: a fork of a process that has imported everything."""
+        process = nursery().start(run.folder, self.home, faults)
+        self.forked.append(process)
+        return process
+
+    def train_forked(self, run: Run, *faults: Mapping[str, Any]) -> int:
+        """As `train`, with a fork."""
+        return self.fork(run, *faults).wait(DEADLINE)
+
     def train_here(self, run: Run, ranks: Ranks | None = None) -> int:
         """What the trainer's process does, in this one: returns its exit code."""
         with pytest.MonkeyPatch.context() as patch, TrainerLock(run.folder):
@@ -123,6 +150,8 @@ class Scene:
 
     def end_all(self) -> None:
         """Nothing outlives its test."""
+        for fork in self.forked:
+            fork.kill()
         for process in self.started:
             if process.poll() is not None:
                 continue
@@ -135,7 +164,7 @@ class Scene:
 
 
 def fault(at: str, do: str, call: int = 1, **more: Any) -> dict[str, Any]:
-    """What happens at the given call of a point within the trainer: `kill`, `hold`, `nan`, ..."""
+    """What happens at the given call of a point within the trainer: `kill`, `hold`, `nan`, ... (faulty_trainer)."""
     return {"at": at, "do": do, "call": call, **more}
 
 
@@ -144,12 +173,12 @@ def hold(step: int) -> dict[str, Any]:
     return fault("train_step", "hold", step=step)
 
 
-def wait_held(run: Run, step: int) -> None:
-    """Until the trainer waits inside that step."""
+def wait_held(run: Run, step: int | str) -> None:
+    """Until the trainer waits inside that step, or at that point."""
     until((run.folder / f"held-{step}").exists, run)
 
 
-def release(run: Run, step: int) -> None:
+def release(run: Run, step: int | str) -> None:
     """Let a held trainer go on."""
     (run.folder / f"go-{step}").touch()
 

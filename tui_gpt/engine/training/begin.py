@@ -11,7 +11,7 @@ import psutil
 
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.config_loading import with_vocabulary
-from tui_gpt.core.corpora import CATALOGUE
+from tui_gpt.core.corpora import CATALOGUE, corpus_path
 from tui_gpt.core.errors import ConfigError, CorpusError, RunError, TuiGptError
 from tui_gpt.core.names import check_name, name_from
 from tui_gpt.core.runs.records import DataRecord, RunRecord, utc_now
@@ -39,9 +39,10 @@ def begin_run(
     weights, its tokenizer and its shape are taken, and of `config.model` only the dropout. Raises ConfigError,
     CorpusError, MemoryLimitError, ModelError or RunError.
     """
+    store = RunStore()
     if name is not None:
         check_name(name, "run name")
-        free = RunStore().unique_name(name)
+        free = store.unique_name(name)
         if free != name:
             # Asked before the work of preparing; creating asks again.
             raise RunError(f"there is a run named {name} already; choose another name, e.g. {free}, or delete that run")
@@ -55,7 +56,7 @@ def begin_run(
     require_length(corpus, resolved.model.n_positions, can_shorten=source is None)
     require_fit(resolved)
     record = RunRecord(
-        name=name or RunStore().unique_name(name_from(Path(config.data.corpus).stem, "run")),
+        name=name or name_from(Path(config.data.corpus).stem, "run"),
         created=utc_now(),
         config=resolved,
         versions=package_versions(),
@@ -76,7 +77,8 @@ def begin_run(
         from_model=source is not None,
         notes=notes,
     )
-    return RunStore().create(record, partial(write_start, source) if source else None)
+    create = store.create_free if name is None else store.create
+    return create(record, partial(write_start, source) if source else None)
 
 
 def require_ranks(config: RunConfig, processes: int) -> None:
@@ -119,7 +121,7 @@ def _resolve(config: RunConfig, corpus: PreparedCorpus) -> RunConfig:
     data = msgspec.structs.replace(
         config.data,
         tokenizer=corpus.tokenizer.kind,
-        corpus=path if path in CATALOGUE else str(Path(path).expanduser().absolute()),
+        corpus=path if path in CATALOGUE else str(corpus_path(path).absolute()),
     )
     resolved: RunConfig = msgspec.structs.replace(config, data=data)
     return resolved

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.runs.metrics import MetricRecord, read_all
 from tui_gpt.engine.generation.evaluation import evaluate_tokens
 from tui_gpt.engine.training.orders import Orders
 from tui_gpt.engine.training.reporting import say
@@ -50,11 +53,14 @@ class Closing:
             self._final_evaluation()
         except _BrokenOff:
             return self._leave()
+        if self._trainer.counters.best_step is None:
+            return self._lose(problem) if problem else self._diverge()
         published = self._publish_best()
         if published is None and problem:
             return self._lose(problem)
         why = self._trainer.stopped_early or "trained to the end"
-        self._trainer.write("end", reason=why, model=published, elapsed=round(self._trainer.clock.elapsed, 3))
+        if not self._is_told("end", reason=why, model=published):
+            self._trainer.write("end", reason=why, model=published, elapsed=round(self._trainer.clock.elapsed, 3))
         self._trainer.sync_metrics()
         return Outcome("finished", why)
 
@@ -67,6 +73,18 @@ class Closing:
             f"{'the beginning' if saved is None else f'step {saved}'}"
         )
         self._trainer.write("end", reason=why)
+        return Outcome("failed", why)
+
+    def _diverge(self) -> Outcome:
+        """The last weights are finite numbers, and what the network makes of them is not: no model for anyone."""
+        name = self._trainer.run.name
+        why = (
+            "trained to the end, but the validation loss of its last weights is not a finite number, so no model was "
+            f"put into the library; fork an earlier checkpoint with a lower learning rate (`tui-gpt runs fork {name} "
+            "--checkpoint STEP --set train.learning_rate=RATE`), or train anew with one"
+        )
+        if not self._is_told("end", reason=why):
+            self._trainer.write("end", reason=why)
         return Outcome("failed", why)
 
     def _leave(self) -> Outcome:
@@ -87,21 +105,42 @@ class Closing:
                 tokens = self._trainer.corpus.validation.tokens
                 loss = evaluate_tokens(network, tokens, progress=self._between_batches).loss
         earlier = self._trainer.keeper.whole_loss(best, self._between_batches) if best not in (None, last) else None
-        last_is_best = earlier is None or loss <= earlier
+        last_is_better = earlier is None or not math.isfinite(earlier) or loss <= earlier
+        # Weights that are finite may still give a loss that is not, which is nobody's best.
+        last_is_best = last_is_better and math.isfinite(loss)
         self._trainer.counters = msgspec.structs.replace(
             self._trainer.counters,
-            best_val_loss=loss if last_is_best else earlier,
-            best_step=last if last_is_best else best,
+            best_val_loss=loss if last_is_best else None if last_is_better else earlier,
+            best_step=last if last_is_best else None if last_is_better else best,
         )
-        self._trainer.report_evaluation(
-            loss, self._trainer.corpus.validation.n_tokens - 1, best=last_is_best, whole=True
-        )
-        if not last_is_best:
+        if not self._is_told("eval"):
+            n_tokens = self._trainer.corpus.validation.n_tokens - 1
+            self._trainer.write_evaluation(loss, n_tokens, best=last_is_best, whole=True)
+        self._trainer.show_evaluation(loss, best=last_is_best, whole=True)
+        if not last_is_better:
             say(f"the weights of step {best} are better: validation loss {earlier:.4f} over all of it")
-        elif self._trainer.saved_step == last:
+        elif last_is_best and self._trainer.saved_step == last:
             self._trainer.checkpoint({"best", "last"})
-        with self._trainer.learner.evaluation_network() as network:
-            self._trainer.write_sample(network)
+        if not self._is_told("sample"):
+            with self._trainer.learner.evaluation_network() as network:
+                self._trainer.write_sample(network)
+
+    @cached_property
+    def _told(self) -> list[MetricRecord]:
+        """What a trainer that was killed while it closed this run had written: its final evaluation, and all since."""
+        step = self._trainer.counters.step
+        if self._trainer.first_step != step:
+            return []
+        history = read_all(self._trainer.run.folder)
+        final = (i for i, r in enumerate(history) if r.kind == "eval" and r.step == step and r.values.get("whole"))
+        return history[next(final, len(history)) :]
+
+    def _is_told(self, kind: str, **values: object) -> bool:
+        """Whether the metrics have such a record of this ending already."""
+        return any(
+            record.kind == kind and all(record.values.get(name) == value for name, value in values.items())
+            for record in self._told
+        )
 
     def _between_batches(self, _done: int, _total: int) -> None:
         self._orders.obey_only_stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +28,7 @@ from tui_gpt.core.runs.checkpoints import (
 )
 from tui_gpt.core.runs.metrics import MetricRecord, Value, read_all
 from tui_gpt.core.runs.plain_files import reason
-from tui_gpt.core.runs.records import EXECUTION_FILE, read_record, utc_now, write_record
+from tui_gpt.core.runs.records import EXECUTION_FILE, RunRecord, read_record, utc_now, write_record
 from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.engine.text.batches import Batches
 from tui_gpt.engine.training.begin import package_versions, require_ranks
@@ -73,6 +73,7 @@ def fork_run(
     taken.
     """
     store = RunStore(source.folder.parent)
+    create = store.create if name is not None else store.create_free
     if name is None:
         name = store.unique_name(f"{source.name[: LONGEST - len('-fork')]}-fork")
     elif store.unique_name(check_name(name, "run name")) != name:
@@ -88,7 +89,7 @@ def fork_run(
         damaged = ""
         for candidate in _candidates(source, checkpoint):
             try:
-                return _create(store, name, _Fork(source, config, candidate.step))
+                return create(*_parts(name, _Fork(source, config, candidate.step)))
             except _GoneError:
                 break
             except _DamagedError as error:
@@ -138,7 +139,8 @@ def _candidates(source: Run, wanted: str | None) -> list[CheckpointInfo]:
     return chosen[-1:]
 
 
-def _create(store: RunStore, name: str, fork: _Fork) -> Run:
+def _parts(name: str, fork: _Fork) -> tuple[RunRecord, Callable[[Path], None]]:
+    """What the store makes a fork of."""
     source = fork.source
     record = msgspec.structs.replace(
         source.record,
@@ -150,7 +152,7 @@ def _create(store: RunStore, name: str, fork: _Fork) -> Run:
         fork_step=fork.step,
         notes="",
     )
-    return store.create(record, fork.fill)
+    return record, fork.fill
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ class _Fork:
         mine = self._link_checkpoint(folder, self.step, "last")
         try:
             counters = msgspec.json.decode((mine / STATE_COUNTERS).read_bytes(), type=Counters)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _DamagedError(f"{STATE_COUNTERS} of step {self.step} cannot be used: {reason(error)}") from None
         if counters.best_step == self.step:
             mark_checkpoint(folder, self.step, {"best"})

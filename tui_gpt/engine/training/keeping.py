@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
 from torch import Tensor
 
 from tui_gpt.core.errors import ModelError, RunError, TuiGptError
+from tui_gpt.core.files import sha256_file
 from tui_gpt.core.model_handler import ModelEntry, ModelHandler
 from tui_gpt.core.runs.checkpoints import checkpoint_folder, verify_checkpoint
 from tui_gpt.core.runs.store import Run
 from tui_gpt.engine.generation.evaluation import evaluate_tokens
 from tui_gpt.engine.interop.huggingface import LoadedModel, read_model_folder, write_model_folder
+from tui_gpt.engine.interop.weights import WEIGHTS
 from tui_gpt.engine.network import GPT
 from tui_gpt.engine.text.prepare import PreparedCorpus
 from tui_gpt.engine.training.learner import Learner
-from tui_gpt.engine.training.publishing import model_record
+from tui_gpt.engine.training.publishing import model_record, note_publication, published_model
 from tui_gpt.engine.training.samples import sample_text
 from tui_gpt.engine.training.state import Counters, write_state
 
@@ -42,7 +45,13 @@ class Keeper:
         write_state(folder, self._learner.state_tensors(), counters)
 
     def _write_model(self, folder: Path, weights: dict[str, Tensor]) -> None:
-        write_model_folder(folder, weights, self._config.model, self._corpus.tokenizer, sample=self._config.sample)
+        try:
+            write_model_folder(folder, weights, self._config.model, self._corpus.tokenizer, sample=self._config.sample)
+        except ModelError as error:
+            # What the disk said, without the hidden folder's name: whoever made that knows the place by another one.
+            if isinstance(error.__context__, OSError | SafetensorError):
+                raise error.__context__ from None
+            raise
 
     def whole_loss(self, step: int, progress: Callable[[int, int], None]) -> float | None:
         """Loss over the whole validation text of a checkpoint's weights, in float32, as anyone can measure it again.
@@ -68,19 +77,30 @@ class Keeper:
             return self._save(name, weights, network, counters, counters.step, counters.val_loss)
 
     def publish_checkpoint(self, base: str, counters: Counters, step: int, loss: float) -> ModelEntry:
-        """Put the model of a checkpoint into the library, under the first free name that begins with `base`."""
+        """Put the model of a checkpoint into the library, under the first free name that begins with `base`.
+
+        If an earlier trainer of this run has done so, that model is returned.
+        """
         network = self._intact_model(step).network
+        sha256 = sha256_file(checkpoint_folder(self._run.folder, step) / WEIGHTS)
+        if (entry := published_model(self._run, sha256)) is not None:
+            return entry
         weights: dict[str, Tensor] = {name: p.detach() for name, p in network.named_parameters()}
         for number in range(1, _LARGEST_SUFFIX):
             name = base if number == 1 else f"{base}-{number}"
             if _is_taken(name):
                 continue
+            note_publication(self._run, name, sha256)
             return self._save(name, weights, network, counters, step, loss)
         raise ModelError(f"every name from {base} to {base}-{_LARGEST_SUFFIX} is taken; delete models you do not need")
 
     def _save(
         self, name: str, weights: dict[str, Tensor], network: GPT, counters: Counters, step: int, loss: float | None
     ) -> ModelEntry:
+        try:
+            sample = sample_text(network, self._corpus, self._config)
+        except TuiGptError:
+            sample = None  # a model that cannot write one is a model all the same
         record = model_record(
             self._run,
             name,
@@ -89,7 +109,7 @@ class Keeper:
             best_loss=counters.best_val_loss,
             train_loss=counters.train_loss,
             seconds=counters.elapsed_seconds,
-            sample=sample_text(network, self._corpus, self._config),
+            sample=sample,
         )
         return ModelHandler().save(name, lambda folder: self._write_model(folder, weights), record)
 

@@ -10,6 +10,7 @@ import msgspec
 
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.runs.commands import Command, CommandQueue
+from tui_gpt.core.runs.metrics import read_all
 
 if TYPE_CHECKING:
     from tui_gpt.engine.training.trainer import Trainer
@@ -23,15 +24,31 @@ class Orders:
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
         self._queue = CommandQueue(trainer.run.folder)
-        self._queue.expire_pending("the trainer that it was meant for had ended; send it again")
+        self._answer_for_the_dead()
         self._paused = False
         self._steps_while_paused = 0
         self.stop_asked = False
 
+    def _answer_for_the_dead(self) -> None:
+        """Answer what an earlier trainer was asked and did not answer, without carrying it out.
+
+        What that trainer did may have lasted: then the mark that names the command is part of the run's history.
+        """
+        left = self._queue.poll()
+        history = read_all(self._trainer.run.folder) if left else []
+        steps = {record.values.get("command"): record.step for record in history if record.kind == "mark"}
+        for command in left:
+            if command.id in steps:
+                told = f"was carried out at step {steps[command.id]}; the trainer ended before it could say so"
+                self.acknowledge(command, "done", told)
+            else:
+                self.acknowledge(command, "refused", "the trainer that it was meant for had ended; send it again")
+        self._queue.expire_pending("the trainer was starting; send it again")
+
     def obey(self) -> None:
         """Carry out what was asked since the last step; while paused, wait here for more."""
         while True:
-            for command in self._queue.poll():
+            for command in self._new():
                 self.carry_out(command)
             if not self._paused or self._steps_while_paused or self.stop_asked or self._trainer.interruption.signum:
                 break
@@ -45,6 +62,18 @@ class Orders:
         self._trainer.clock.start()
         if self._trainer.reporter.status.state == "paused" and not self._paused:
             self._trainer.reporter.update(state="running")
+
+    def _new(self) -> list[Command]:
+        try:
+            commands = self._queue.poll()
+        except TuiGptError as error:
+            # Nobody to obey is no reason to stop.
+            self._trainer.reporter.warn(str(error), about="commands")
+            return []
+        self._trainer.reporter.withdraw("commands")
+        if not self._queue.owes:
+            self._trainer.reporter.withdraw("answers")
+        return commands
 
     def carry_out(self, command: Command) -> None:
         """Do what one command asks, and answer it."""
@@ -68,8 +97,8 @@ class Orders:
         try:
             self._queue.acknowledge(command, outcome, message, step=self._trainer.counters.step)
         except TuiGptError as error:
-            # A full disk costs an answer, not the training.
-            self._trainer.reporter.warn(str(error))
+            # A full disk puts an answer off, and does not end the training.
+            self._trainer.reporter.warn(str(error), about="answers")
 
     def _pause(self, _: Command) -> str:
         self._steps_while_paused = 0
@@ -109,7 +138,7 @@ class Orders:
         if name is None:
             if not self._trainer.checkpoint({"last", "kept"}):
                 raise TuiGptError(self._trainer.reporter.status.warnings[-1])
-            self._trainer.mark("checkpoint kept")
+            self._trainer.mark("checkpoint kept", command=command.id)
             return f"checkpoint of step {self._trainer.counters.step} is kept"
         assert isinstance(name, str)
         self._trainer.reporter.update(activity="saving")
@@ -119,7 +148,7 @@ class Orders:
             )
         finally:
             self._trainer.reporter.update(activity="")
-        self._trainer.mark(f"saved as model {entry.name}", model=entry.name)
+        self._trainer.mark(f"saved as model {entry.name}", model=entry.name, command=command.id)
         return f"saved as model {entry.name} at step {self._trainer.counters.step}"
 
     def _set_learning_rate(self, command: Command) -> str:
@@ -133,7 +162,7 @@ class Orders:
         else:
             assert isinstance(factor, int | float)
             scale = self._trainer.counters.lr_scale * float(factor)
-        peak = self._trainer.scale_learning_rate(scale)
+        peak = self._trainer.scale_learning_rate(scale, command=command.id)
         # What a person did must not be lost with a kill, and no earlier checkpoint knows of it. One of this very step
         # is not written anew: the mark, which a resumed trainer reads, completes it.
         self._trainer.sync_metrics()
@@ -141,9 +170,17 @@ class Orders:
             self._trainer.checkpoint({"last"})
         return f"peak learning rate is {peak:g} from step {self._trainer.counters.step} on"
 
+    def answer_late(self) -> None:
+        """After the last step: whoever asked while the run ended learns that it has."""
+        for command in self._new():
+            if command.kind == "stop":
+                self.acknowledge(command, "done", f"has ended at step {self._trainer.counters.step}")
+            else:
+                self.acknowledge(command, "refused", "the run has ended meanwhile")
+
     def obey_only_stop(self) -> None:
         """At the end of a run: a wish to stop is granted, everything else comes too late."""
-        for command in self._queue.poll():
+        for command in self._new():
             if command.kind == "stop":
                 self.carry_out(command)
             else:

@@ -1,22 +1,68 @@
-"""A model of the library from a run that is not training: its best checkpoint, as it lies there."""
+"""From a run to the library: the record of a model, which one a run has published, and models of runs that ended."""
 
 from __future__ import annotations
 
 import math
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from tui_gpt.core.config import to_dict
-from tui_gpt.core.errors import RunError
+from tui_gpt.core.errors import ModelError, RunError, TuiGptError
 from tui_gpt.core.model_handler import ModelEntry, ModelHandler
 from tui_gpt.core.model_record import CorpusRecord, ModelRecord, SampleRecord, TokenizerRecord
+from tui_gpt.core.notes import append_entry, read_entries
 from tui_gpt.core.runs.checkpoints import CheckpointInfo, verify_checkpoint
-from tui_gpt.core.runs.records import DataRecord
+from tui_gpt.core.runs.records import DataRecord, Record, read_optional, write_record
 from tui_gpt.core.runs.store import Run
 from tui_gpt.core.sizes import parameters
 from tui_gpt.engine.training.samples import Sample
 
 MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json")
+PUBLISHED_FILE = "published.json"
+
+
+class Published(Record, frozen=True, kw_only=True):
+    """published.json: where the run's model goes in the library, written before it goes there.
+
+    A trainer that was killed between the two, or before it had said so, is followed by one that finds the model again.
+    """
+
+    model: str
+    """The name of the model."""
+    sha256: str
+    """Of its model.safetensors, in hexadecimal."""
+
+
+def note_publication(run: Run, name: str, sha256: str) -> None:
+    """Write down that weights of this hash are about to become the model `name`."""
+    # Where it cannot be written, a kill in the next instant costs a second copy of the model: no reason to have none.
+    with suppress(RunError):
+        write_record(run.folder / PUBLISHED_FILE, Published(model=name, sha256=sha256))
+
+
+def published_model(run: Run, sha256: str) -> ModelEntry | None:
+    """The model that this run has put into the library already with weights of this hash; None without one."""
+    handler = ModelHandler()
+    try:
+        known = read_optional(run.folder / PUBLISHED_FILE, Published)
+        entry = None if known is None else handler.get(known.model)
+    except TuiGptError:  # what the file says may have been changed by anyone
+        return None
+    if known is None or entry is None or entry.record is None or known.sha256 != sha256:
+        return None
+    weights = entry.record.files.get("model.safetensors")
+    if weights is None or weights.sha256 != sha256:
+        return None
+    _complete_diary(handler, entry.name, entry.record)
+    return entry
+
+
+def _complete_diary(handler: ModelHandler, name: str, record: ModelRecord) -> None:
+    """The entry of a model whose trainer was killed between the two."""
+    with suppress(OSError, ModelError), handler.library.locked():
+        if not any((entry.name, entry.date) == (name, record.created) for entry in read_entries(handler.notes)):
+            append_entry(handler.notes, record)
 
 
 def best_checkpoint(run: Run) -> CheckpointInfo:

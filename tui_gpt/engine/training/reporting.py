@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Reporter:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self.degraded = ""
         self._silent = False
+        self._standing: dict[str, str] = {}
 
     def start(self) -> None:
         """Write the first status and keep it fresh from now on."""
@@ -54,11 +56,26 @@ class Reporter:
             if at_once:
                 self._write()
 
-    def warn(self, sentence: str) -> None:
-        """Add a warning, once, to the status and the log."""
+    def warn(self, sentence: str, *, about: str = "") -> None:
+        """Add a warning, once, to the status and the log.
+
+        Of warnings `about` the same thing the newest stands, as the last of all, until `withdraw`.
+        """
+        old = self._standing.get(about, "") if about else sentence
+        if about:
+            self._standing[about] = sentence
         if sentence not in self._status.warnings:
             say(f"warning: {sentence}")
-            self.update(warnings=[*self._status.warnings, sentence], force=True)
+        if about or sentence not in self._status.warnings:
+            others = [warning for warning in self._status.warnings if warning not in (old, sentence)]
+            self.update(warnings=[*others, sentence], force=sentence not in self._status.warnings)
+
+    def withdraw(self, about: str) -> None:
+        """What was warned of is over: the status says no more of it, the log keeps it."""
+        sentence = self._standing.pop(about, None)
+        if sentence is not None:
+            say(f"no more: {sentence}")
+            self.update(warnings=[warning for warning in self._status.warnings if warning != sentence], force=True)
 
     def end(self, state: State, error: str | None = None) -> None:
         """Write the last status and stop the heartbeat."""
@@ -92,6 +109,7 @@ class MemoryGauge:
     def __init__(self, device: str) -> None:
         self._cuda = device if device.startswith("cuda") else ""
         self._process = psutil.Process()
+        self._bytes = 0
 
     def read(self) -> int:
         """Bytes: of a CUDA device the most that tensors took so far, else what of the machine's memory is in use now.
@@ -102,7 +120,10 @@ class MemoryGauge:
             import torch
 
             return torch.cuda.max_memory_allocated(self._cuda)
-        return int(self._process.memory_info().rss)
+        # Without a file handle left to ask with, it is what it was.
+        with suppress(OSError, psutil.Error):
+            self._bytes = int(self._process.memory_info().rss)
+        return self._bytes
 
 
 def say(text: str) -> None:

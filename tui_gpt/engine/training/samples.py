@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import msgspec
@@ -12,7 +13,7 @@ from tui_gpt.engine.generation.stream import Generator
 from tui_gpt.engine.network import GPT
 from tui_gpt.engine.text.prepare import PreparedCorpus
 
-_PROMPT_WORDS = 3
+_FIRST_WORDS = re.compile(r"\S+(?:\s+\S+){0,2}")
 _PROMPT_CHARACTERS = 60
 """Where words are not told apart by spaces."""
 _LOOK_AT_TOKENS = 200
@@ -39,7 +40,9 @@ def sample_prompt(corpus: PreparedCorpus, config: RunConfig) -> str:
     text = corpus.tokenizer.decode([token for token in ids if token != eot])
     # The split may fall into the middle of a word: begin with the first whole line.
     line = next((line for line in text.split("\n")[1:] if line.strip()), text.split("\n")[0])
-    return " ".join(line.split()[:_PROMPT_WORDS])[:_PROMPT_CHARACTERS] or line[:1]
+    # As they stand there, whatever space is between them: a tokenizer of characters may know no other.
+    words = _FIRST_WORDS.search(line)
+    return words[0][:_PROMPT_CHARACTERS] if words else line[:1]
 
 
 def sample_text(network: GPT, corpus: PreparedCorpus, config: RunConfig) -> Sample | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import torch
+from msgspec import Meta
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -16,24 +18,30 @@ STATE_TENSORS = "state.safetensors"
 STATE_COUNTERS = "state.json"
 SCHEMA = 1
 
+_Count = Annotated[int, Meta(ge=0, le=1 << 62)]
+
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a resumed run must know beside its tensors."""
 
     schema: int = SCHEMA
-    step: int
+    step: _Count
     """Completed optimizer steps; the number of the next batch."""
-    elapsed_seconds: float
-    tokens_seen: int
-    evaluations: int = 0
+    elapsed_seconds: Annotated[float, Meta(ge=0)]
+    tokens_seen: _Count
+    evaluations: _Count = 0
     """Milestones of automatic evaluation that are behind."""
     best_val_loss: float | None = None
-    best_step: int | None = None
-    evaluations_without_best: int = 0
-    lr_scale: float = 1.0
+    best_step: _Count | None = None
+    evaluations_without_best: _Count = 0
+    lr_scale: Annotated[float, Meta(ge=0)] = 1.0
     """What a person made of the learning rate while it ran."""
     train_loss: float | None = None
     val_loss: float | None = None
+
+
+class _SchemaOnly(msgspec.Struct):
+    schema: int = SCHEMA
 
 
 def write_state(folder: Path, tensors: dict[str, Tensor], counters: Counters) -> None:
@@ -46,11 +54,12 @@ def write_state(folder: Path, tensors: dict[str, Tensor], counters: Counters) ->
 def read_state(folder: Path, device: torch.device) -> tuple[dict[str, Tensor], Counters]:
     """What `write_state` wrote, on `device`. Raises RunError naming the file that cannot be used."""
     try:
-        counters = msgspec.json.decode((folder / STATE_COUNTERS).read_bytes(), type=Counters)
-    except (OSError, msgspec.DecodeError) as error:
+        content = (folder / STATE_COUNTERS).read_bytes()
+        if msgspec.json.decode(content, type=_SchemaOnly).schema > SCHEMA:
+            raise RunError(f"{folder / STATE_COUNTERS} was written by a newer tui-gpt; update it to resume this run")
+        counters = msgspec.json.decode(content, type=Counters)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RunError(f"{folder / STATE_COUNTERS} cannot be used: {error}; resume from another checkpoint") from None
-    if counters.schema > SCHEMA:
-        raise RunError(f"{folder / STATE_COUNTERS} was written by a newer tui-gpt; update it to resume this run")
     try:
         tensors = load_file(folder / STATE_TENSORS, device=str(device))
     except (OSError, SafetensorError) as error:

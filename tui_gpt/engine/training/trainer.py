@@ -61,6 +61,8 @@ class Trainer:
         self.train = learner.config.train
         self.ranks: Ranks = learner.ranks
         self.counters = counters
+        self.first_step = counters.step
+        """The step at which this process took the run up."""
         self.reporter = reporter
         self.interruption = interruption
         self.total_steps = total_steps
@@ -93,7 +95,10 @@ class Trainer:
                 self.scale_learning_rate(self.counters.lr_scale * self.lr_factor)
             self.clock.start()
             self.reporter.update(state="running", activity="compiling" if self.learner.execution.compile else "")
-            return self._steps()
+            outcome = self._steps()
+            if self._orders is not None:
+                self._orders.answer_late()
+            return outcome
         finally:
             self.clock.stop()
             if self.metrics is not None:
@@ -198,7 +203,9 @@ class Trainer:
             self.metrics.write(kind, self.counters.step, values)
         except TuiGptError as error:
             # A full disk costs points on a curve, not the training.
-            self.reporter.warn(str(error))
+            self.reporter.warn(str(error), about="metrics")
+        else:
+            self.reporter.withdraw("metrics")
 
     def sync_metrics(self) -> None:
         """Bring the metrics to the disk."""
@@ -206,22 +213,27 @@ class Trainer:
         try:
             self.metrics.sync()
         except TuiGptError as error:
-            self.reporter.warn(str(error))
+            self.reporter.warn(str(error), about="syncing")
+        else:
+            self.reporter.withdraw("syncing")
 
     def mark(self, event: str, **values: Value) -> None:
         """A note on the curve: what a person or the trainer did at this step."""
         say(f"step {self.counters.step}: {event}")
         self.write("mark", event=event, **values)
 
-    def scale_learning_rate(self, scale: float) -> float:
-        """Multiply the configured learning rates by `scale` from now on, with a mark; returns AdamW's peak."""
+    def scale_learning_rate(self, scale: float, **about: Value) -> float:
+        """Multiply the configured learning rates by `scale` from now on, with a mark; returns AdamW's peak.
+
+        `about` goes into the mark.
+        """
         peak = self.train.learning_rate * scale
         if not peak <= LARGEST_LEARNING_RATE:  # nor is a number that is none
             raise ConfigError(
                 "train.learning_rate", f"cannot be {peak:g}: {LARGEST_LEARNING_RATE:g} is the most; ask for less"
             )
         self.counters = msgspec.structs.replace(self.counters, lr_scale=scale)
-        self.mark(f"peak learning rate set to {peak:g}", lr_scale=scale)
+        self.mark(f"peak learning rate set to {peak:g}", lr_scale=scale, **about)
         return peak
 
     def _report_step(self, loss: float, grad_norm: float, factor: float) -> None:
@@ -279,7 +291,8 @@ class Trainer:
             best_step=self.counters.step if best else self.counters.best_step,
             evaluations_without_best=0 if best else self.counters.evaluations_without_best + 1,
         )
-        self.report_evaluation(loss, n_tokens, best=best)
+        self.write_evaluation(loss, n_tokens, best=best)
+        self.show_evaluation(loss, best=best)
 
     def write_sample(self, network: GPT) -> None:
         """What the network writes now, into the metrics. A sample that cannot be is no reason to stop."""
@@ -298,9 +311,8 @@ class Trainer:
             return ""
         return f"no better validation loss in {patience} evaluations"
 
-    def report_evaluation(self, loss: float, n_tokens: int, *, best: bool, whole: bool = False) -> None:
-        """An evaluation into metrics, status and log."""
-        self.counters = msgspec.structs.replace(self.counters, val_loss=loss)
+    def write_evaluation(self, loss: float, n_tokens: int, *, best: bool, whole: bool = False) -> None:
+        """An evaluation into the metrics."""
         self.write(
             "eval",
             val_loss=loss,
@@ -310,6 +322,10 @@ class Trainer:
             best=best,
             elapsed=round(self.clock.elapsed, 3),
         )
+
+    def show_evaluation(self, loss: float, *, best: bool, whole: bool = False) -> None:
+        """An evaluation into status and log."""
+        self.counters = msgspec.structs.replace(self.counters, val_loss=loss)
         train_loss = math.nan if self.counters.train_loss is None else self.counters.train_loss
         say(
             f"step {self.counters.step}  train loss {train_loss:.4f}  validation loss {loss:.4f}"
@@ -337,15 +353,21 @@ class Trainer:
             publish_checkpoint(
                 self.run.folder, step, lambda folder: self.keeper.write_checkpoint(folder, self.counters), tags=tags
             )
-            rotate(self.run.folder, 0)
         except TuiGptError as error:
-            self.reporter.warn(str(error))
+            self.reporter.warn(str(error), about="checkpoint")
             return False
         finally:
             self._last_saved_at = time.monotonic()
             self.reporter.update(activity="")
         self.saved_step = step
         self.reporter.update(last_checkpoint=step)
+        self.reporter.withdraw("checkpoint")
+        try:
+            rotate(self.run.folder, 0)
+        except TuiGptError as error:
+            self.reporter.warn(str(error), about="rotation")
+        else:
+            self.reporter.withdraw("rotation")
         return True
 
     # ---- failing

@@ -11,17 +11,20 @@ import math
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 import msgspec
 import torch
 
+from tui_gpt.core import locations
 from tui_gpt.core.config import RunConfig, TrainConfig
-from tui_gpt.core.errors import ConfigError, RunError, TuiGptError
+from tui_gpt.core.errors import ConfigError, CorpusError, RunError, TuiGptError
 from tui_gpt.core.runs.checkpoints import clean_leftovers
 from tui_gpt.core.runs.metrics import read_all
 from tui_gpt.core.runs.ownership import TrainerLock
@@ -29,7 +32,7 @@ from tui_gpt.core.runs.records import EXECUTION_FILE, ExecutionRecord, State, St
 from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.core.sizes import DeviceKind, Precision, require_memory, training_memory
 from tui_gpt.engine.interop.huggingface import read_model_folder
-from tui_gpt.engine.text.prepare import PreparedCorpus, prepare, require_length
+from tui_gpt.engine.text.prepare import PreparedCorpus, open_prepared, prepare, require_length
 from tui_gpt.engine.training.closing import Outcome
 from tui_gpt.engine.training.devices import available_memory, choose_execution
 from tui_gpt.engine.training.distributed import Ranks
@@ -66,28 +69,46 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _lead(run, ranks, interruption, arguments.lr_factor)
     except TuiGptError as error:
         # Somebody else's status.json is not ours to write: what happened goes to the log and to whoever waits.
-        print(error, file=sys.stderr, flush=True)  # noqa: T201
+        with suppress(OSError):
+            print(error, file=sys.stderr, flush=True)  # noqa: T201
         return error.exit_code
     finally:
         ranks.leave()
 
 
 def _listen(interruption: Interruption, ranks: Ranks) -> None:
-    """SIGINT and SIGTERM ask for a checkpoint and an end; a second one ends at once. A hang-up means nothing."""
+    """SIGINT and SIGTERM ask for a checkpoint and an end; a second one ends at once. A hang-up means nothing.
+
+    Python runs a signal's handler in the main thread between two of its instructions, and within a step one of them can
+    take minutes. So the interpreter also writes each signal into a pipe, and a thread reads there.
+    """
     # Whoever signals a whole process group (a batch system, say) reaches the first rank twice: torchrun passes it on.
     echo = _ECHO_SECONDS if ranks.world_size > 1 else 0.0
-    asked_at = 0.0
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    # What is forked from here (a compiler's workers) has signals of its own.
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+    for signum in _EXIT_CODES:
+        signal.signal(signum, _leave_to_the_thread)
+    _ignore_hang_up()
+    threading.Thread(target=_hear, args=(heard, interruption, echo), name="signals", daemon=True).start()
 
-    def ask(signum: int, _frame: FrameType | None) -> None:
-        nonlocal asked_at
+
+def _leave_to_the_thread(_signum: int, _frame: FrameType | None) -> None:
+    """A handler that does nothing: without one, the interpreter would not write the signal down."""
+
+
+def _hear(pipe: int, interruption: Interruption, echo: float) -> None:
+    asked_at = 0.0
+    while signals := os.read(pipe, 1):
+        signum = signals[0]
+        if signum not in _EXIT_CODES:
+            continue
         if not interruption.signum:
             interruption.signum, asked_at = signum, time.monotonic()
         elif time.monotonic() - asked_at >= echo:
             os._exit(_EXIT_CODES[signal.Signals(signum)])
-
-    for signum in _EXIT_CODES:
-        signal.signal(signum, ask)
-    _ignore_hang_up()
 
 
 def _ignore_hang_up() -> None:
@@ -121,9 +142,16 @@ def _lead(run: Run, ranks: Ranks, interruption: Interruption, lr_factor: float =
         reporter.end("failed", message)
         return 1
     except Exception as error:
-        traceback.print_exc()
-        log = next(iter(reversed(run.log_files())), None)
-        where = f"; {log} has the details" if log else ""
+        if damage := _damage_to_tokens(run, error):
+            say(f"error: {damage}")
+            reporter.end("failed", damage)
+            return CorpusError.exit_code
+        where = ""
+        # A log that cannot be written, or found, must not keep the status from saying it.
+        with suppress(OSError, RunError):
+            traceback.print_exc()
+            log = next(iter(reversed(run.log_files())), None)
+            where = f"; {log} has the details" if log else ""
         reporter.end("failed", f"an unexpected {type(error).__name__}: {_first_line(error)}{where}")
         return 1
     state: State = "stopped" if outcome.ending == "interrupted" else outcome.ending
@@ -132,6 +160,18 @@ def _lead(run: Run, ranks: Ranks, interruption: Interruption, lr_factor: float =
     if outcome.ending == "interrupted":
         return _EXIT_CODES[signal.Signals(interruption.signum)]
     return 1 if outcome.ending == "failed" else 0
+
+
+def _damage_to_tokens(run: Run, error: Exception) -> str:
+    """What happened to the token files, in a sentence, where they held a token that there is none of; else nothing."""
+    # What a GPU says of an index that is out of range is an error of its own.
+    if not isinstance(error, IndexError) and "device-side assert" not in str(error):
+        return ""
+    try:
+        open_prepared(locations.cache_dir() / "corpora" / Path(run.record.data.prepared).name, verify=True)
+    except CorpusError as damage:
+        return f"the token files were changed while run {run.name} learned from them ({damage}); resume the run"
+    return ""
 
 
 def _first_line(error: Exception) -> str:
@@ -193,10 +233,14 @@ def _join(ranks: Ranks, wanted: str) -> None:
 
 
 def _open_corpus(run: Run) -> PreparedCorpus:
-    """The run's token files, made again if the cache lost them. Raises CorpusError when the text has changed since."""
+    """The run's token files, made again if the cache lost or damaged them.
+
+    Raises CorpusError or RunError when the text has changed since.
+    """
     record = run.record
     tokenizer = start_tokenizer(run)
-    corpus = prepare(record.config.data, tokenizer=tokenizer)
+    # Every byte: a run that went on with other tokens than it began with would be another run, and nothing would show.
+    corpus = prepare(record.config.data, tokenizer=tokenizer, verify=True)
     if corpus.sha256 != record.data.sha256:
         raise RunError(
             f"{record.data.source} is not the text that run {run.name} began with (its SHA-256 is "
@@ -285,6 +329,8 @@ def _restore(run: Run, learner: Learner) -> Counters:
         return _begin(run, learner)
     weights = _read_weights(checkpoint.folder, learner)
     tensors, counters = read_state(checkpoint.folder, learner.device)
+    if counters.step != checkpoint.step:
+        raise RunError(f"{checkpoint.folder} holds the state of step {counters.step}; resume from another checkpoint")
     try:
         learner.load(weights, tensors)
     except (KeyError, RuntimeError) as error:
