@@ -61,6 +61,13 @@ class LazyGroup(click.Group):
             return "app", _app(), args
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        """Read the arguments; --help and --version answer here."""
+        try:
+            return super().make_context(*arguments, **more)
+        except BrokenPipeError:
+            raise _ReaderHasLeftError from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
@@ -78,7 +85,8 @@ def _names_corpus(word: str) -> bool:
     """Whether a first word that is no command means a text: a built-in one, or what looks like a path."""
     from tui_gpt.core.corpora import CATALOGUE
 
-    return word in CATALOGUE or "/" in word or "." in word or Path(word).exists()
+    # Where a word is too long for a path, Path raises and this does not.
+    return word in CATALOGUE or "/" in word or "." in word or os.path.exists(word)  # noqa: PTH110
 
 
 def _app() -> click.Command:
@@ -128,12 +136,23 @@ def cli(context: click.Context) -> int | None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code; whatever goes wrong ends in one sentence on stderr."""
-    sys.exit(run(arguments))
+    from tui_gpt.cli.narration import guard_stderr
+
+    _replace_closed_streams()
+    guard_stderr()
+    code = run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+    except OSError as error:
+        _forget_stdout()
+        code = code or _report_output(error)
+    sys.exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one return per kind of ending
-    """As `main`, returning the exit code."""
-    _replace_closed_streams()
+    """As `main`, returning the exit code, with the streams as they are."""
     # A terminal or pipe that cannot show a character gets a replacement instead of a traceback (LANG=C).
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
@@ -151,19 +170,27 @@ def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one retur
     except KeyboardInterrupt:
         return 130
     except (BrokenPipeError, _ReaderHasLeftError):
-        # Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         return 0
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            return _report_unexpected(error)
-        where = f"{error.filename} cannot be written" if error.filename else "the output cannot be written"
-        _say_error(f"{where}: {(error.strerror or str(error)).lower()}; free space or write elsewhere")
-        return 1
+        return _report_output(error) if error.errno in _DISK_ERRORS else _report_unexpected(error)
     except Exception as error:
         # The last place where a person can get a sentence instead of a traceback.
         return _report_unexpected(error)
     return result if isinstance(result, int) else 0
+
+
+def _forget_stdout() -> None:
+    """Let what is still in its buffer go nowhere: Python would try again at its end, complain, and leave with 120."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
+
+
+def _report_output(error: OSError) -> int:
+    where = f"{error.filename} cannot be written" if error.filename else "the output cannot be written"
+    _say_error(f"{where}: {(error.strerror or str(error)).lower()}; free space or write elsewhere")
+    return 1
 
 
 def _replace_closed_streams() -> None:

@@ -52,7 +52,8 @@ def command(name: str, checkpoint: str | None, device: str, **fields: Any) -> in
     sample_settings(SampleConfig(), fields)  # what is wrong with the options is said before anything is loaded
     source, loaded = load_source(name, checkpoint, device)
     settings = sample_settings(source.sample_config, {**fields, "n_samples": "1"})
-    click.echo(f"{source.title}: type a text for it to continue; /help helps, /quit leaves", err=True)
+    title = safe_text(source.title, newlines=False)
+    click.echo(f"{title}: type a text for it to continue; /help helps, /quit leaves", err=True)
     conversation = Conversation(loaded, settings)
     for line in _lines():
         if not _take_turn(conversation, line):

@@ -14,11 +14,21 @@ def _beginning(names: list[str], incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
+def _can_be_named(name: str) -> bool:
+    """Whether commands take this name: what else lies in the folders, shells would show with its control sequences."""
+    from tui_gpt.core.names import check_name
+
+    try:
+        return bool(check_name(name))
+    except TuiGptError:
+        return False
+
+
 def _models() -> list[str]:
     from tui_gpt.core.model_handler import ModelHandler
 
     try:
-        return [entry.name for entry in ModelHandler().list()]
+        return [entry.name for entry in ModelHandler().list() if _can_be_named(entry.name)]
     except TuiGptError:
         return []
 
@@ -27,7 +37,7 @@ def _runs() -> list[str]:
     from tui_gpt.core.runs.store import RunStore
 
     try:
-        return [run.name for run in RunStore().list()]
+        return [run.name for run in RunStore().list() if _can_be_named(run.name)]
     except TuiGptError:
         return []
 

@@ -150,7 +150,7 @@ def check(
     config = configured(layers_of(preset, config_file, settings))
     if config.data.tokenizer == "gpt2":
         config = with_vocabulary(config, GPT2_VOCABULARY)
-    name = against or nearest(config.model).name
+    name = nearest(config.model).name if against is None else against
     found = compare(config.model, name)
     equal = all(comparison.equal for comparison in found)
     if as_json:

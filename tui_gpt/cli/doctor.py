@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tui_gpt.cli.options import echo_json, json_option
-from tui_gpt.cli.tables import echo_pairs
+from tui_gpt.cli.tables import echo_pairs, one_line
 from tui_gpt.core.errors import TuiGptError
 
 
@@ -33,6 +33,6 @@ def command(quick: bool, as_json: bool) -> None:
         echo_pairs([(finding.name, finding.value) for finding in findings])
         for finding in findings:
             if finding.advice:
-                click.echo(f"\n{finding.name}: {finding.advice}")
+                click.echo(f"\n{finding.name}: {one_line(finding.advice)}")
     if not usable:
         raise TuiGptError("tui-gpt cannot be used as it is; " + next(f.advice for f in findings if f.fatal))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from tui_gpt.cli.narration import nobody_hears
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.figures import duration
 from tui_gpt.core.runs.metrics import MetricRecord, MetricsReader
@@ -34,7 +35,7 @@ def status_line(summary: RunSummary) -> str:
     if summary.remaining_seconds is not None and summary.state == "running":
         parts.append(f"{duration(summary.remaining_seconds)} left")
     if summary.activity:
-        parts.append(summary.activity)
+        parts.append(safe_text(summary.activity, newlines=False))
     return "  ".join(parts)
 
 
@@ -103,12 +104,17 @@ class Narrator:
 
 
 def follow(
-    run: Run, narrator: Narrator, reader: MetricsReader | None = None, *, ended: Callable[[], bool] | None = None
+    run: Run,
+    narrator: Narrator,
+    reader: MetricsReader | None = None,
+    *,
+    ended: Callable[[], bool] | None = None,
+    while_heard: bool = False,
 ) -> RunSummary:
     """Narrate until the run is over; returns its last summary. From the beginning, unless `reader` stands later.
 
     Who started the trainer knows its process and says by `ended` when that has ended; what status.json says may still
-    be its forerunner's.
+    be its forerunner's. With `while_heard` an OSError ends it when what it tells arrives nowhere.
     """
     reader = reader or run.reader()
     try:
@@ -117,6 +123,8 @@ def follow(
             summary = run.summary()
             narrator.tell(reader.poll())
             narrator.warn(run)
+            if while_heard and (problem := nobody_hears()) is not None:
+                raise problem
             if over or (over is None and summary.state in OVER):
                 narrator.tell(reader.poll())
                 return run.summary()
@@ -138,7 +146,11 @@ class ProgressLine:
         if self._terminal and (share >= 1.0 or time.monotonic() >= self._next):
             self._next = time.monotonic() + 0.1
             filled = int(24 * min(1.0, max(0.0, share)))
-            click.echo(f"\r\x1b[K{what}  {'#' * filled}{'-' * (24 - filled)} {share:4.0%}", err=True, nl=False)
+            click.echo(
+                f"\r\x1b[K{safe_text(what, newlines=False)}  {'#' * filled}{'-' * (24 - filled)} {share:4.0%}",
+                err=True,
+                nl=False,
+            )
 
     def done(self) -> None:
         """Take the line away."""

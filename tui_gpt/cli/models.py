@@ -8,7 +8,7 @@ import click
 
 from tui_gpt.cli.completion import model_names
 from tui_gpt.cli.options import confirm, echo_json, help_without_command, json_option, yes_option
-from tui_gpt.cli.tables import amount, echo_pairs, echo_table
+from tui_gpt.cli.tables import amount, echo_pairs, echo_table, one_line
 from tui_gpt.core.errors import ModelError
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def fork(name: str, new_name: str) -> None:
     from tui_gpt.core.model_handler import ModelHandler
 
     entry = ModelHandler().fork(name, new_name)
-    click.echo(f"{new_name} is a copy of {name}, in {entry.folder}", err=True)
+    click.echo(f"{new_name} is a copy of {name}, in {one_line(str(entry.folder))}", err=True)
 
 
 @command.command("delete")

@@ -14,6 +14,7 @@ import click
 from tui_gpt.cli import completion
 from tui_gpt.core.config import RunConfig, SampleConfig, to_dict
 from tui_gpt.core.errors import ConfigError, TuiGptError
+from tui_gpt.core.safe_text import safe_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,7 +66,7 @@ def layers_of(
     """The layers that these options stand for, the weakest first: a preset in any case. Raises ConfigError."""
     from tui_gpt.core.config_loading import parse_setting, read_toml
 
-    layers = [_preset_layer(preset or DEFAULT_PRESET)]
+    layers = [_preset_layer(DEFAULT_PRESET if preset is None else preset)]
     if config_file is not None:
         layers.append((str(config_file), read_toml(config_file)))
     layers += [("--set", parse_setting(setting)) for setting in settings]
@@ -134,7 +135,7 @@ def sample_settings(base: SampleConfig, typed: Mapping[str, Any]) -> SampleConfi
 def confirm(question: str) -> None:
     """Ask on stderr. Raises TuiGptError unless the answer is yes, also where nobody can answer."""
     try:
-        agreed = click.confirm(question, err=True)
+        agreed = click.confirm(safe_text(question, newlines=False), err=True)
     except click.Abort:
         if sys.stdin.isatty():
             raise
@@ -150,7 +151,8 @@ def echo_json(value: Any, *, lines: bool = False) -> None:
 
     try:
         plain = _finite(msgspec.to_builtins(value, enc_hook=str))
-        click.echo(json.dumps(plain, indent=None if lines else 2, allow_nan=False))
+        # DEL is the one control character that JSON leaves as it is.
+        click.echo(json.dumps(plain, indent=None if lines else 2, allow_nan=False).replace("\x7f", "\\u007f"))
     except (TypeError, ValueError) as error:
         raise ConfigError("--json", f"cannot be shown as JSON: {error}") from None
 

@@ -9,7 +9,7 @@ import click
 
 from tui_gpt.cli.completion import run_names, settings
 from tui_gpt.cli.options import confirm, echo_json, help_without_command, json_option, yes_option
-from tui_gpt.cli.tables import echo_table
+from tui_gpt.cli.tables import echo_pairs, echo_table, one_line
 from tui_gpt.core.errors import ConfigError, RunError, TuiGptError
 
 if TYPE_CHECKING:
@@ -77,7 +77,6 @@ def show(name: str, as_json: bool) -> None:
     """What a run is, where it stands, and what it holds."""
     from tui_gpt.cli.following import status_line
     from tui_gpt.core.runs.store import RunStore
-    from tui_gpt.core.safe_text import safe_text
 
     run = RunStore().open(name)
     checkpoints = [
@@ -97,26 +96,26 @@ def show(name: str, as_json: bool) -> None:
         )
         return
     status, record, execution = run.status(), run.record, run.execution()
-    click.echo(f"{run.name}: {status_line(run.summary())}")
-    if status and status.error:
-        click.echo(f"error         {safe_text(status.error, newlines=False)}")
-    for warning in status.warnings if status else ():
-        click.echo(f"warning       {safe_text(warning, newlines=False)}")
     model, data = record.config.model, record.data
-    tokens = f"{data.n_train_tokens:,} + {data.n_validation_tokens:,} tokens"
-    click.echo(f"corpus        {safe_text(data.source, newlines=False)}, {tokens}")
-    click.echo(f"tokenizer     {data.tokenizer}, {data.vocab_size} tokens")
-    click.echo(f"model         {model.family}, {model.n_layer} layers x {model.n_embd}, context {model.n_positions}")
-    if execution:
-        compiled = ", compiled" if execution.compile else ""
-        click.echo(
-            f"device        {execution.device_name}, {execution.precision}{compiled}, {execution.threads} threads"
-        )
-    if record.parent:
-        click.echo(f"begins from   {safe_text(record.parent, newlines=False)}")
-    click.echo(f"folder        {run.folder}")
-    for checkpoint in checkpoints:
-        click.echo(f"checkpoint    step {checkpoint['step']}  {checkpoint['tags']}")
+    compiled = ", compiled" if execution and execution.compile else ""
+    pairs = [
+        ("error", status.error if status and status.error else ""),
+        *(("warning", warning) for warning in (status.warnings if status else ())),
+        ("corpus", f"{data.source}, {data.n_train_tokens:,} + {data.n_validation_tokens:,} tokens"),
+        ("tokenizer", f"{data.tokenizer}, {data.vocab_size} tokens"),
+        ("model", f"{model.family}, {model.n_layer} layers x {model.n_embd}, context {model.n_positions}"),
+        (
+            "device",
+            f"{execution.device_name}, {execution.precision}{compiled}, {execution.threads} threads"
+            if execution
+            else "",
+        ),
+        ("begins from", record.parent or ""),
+        ("folder", str(run.folder)),
+        *(("checkpoint", f"step {c['step']}  {c['tags']}") for c in checkpoints),
+    ]
+    click.echo(f"{run.name}: {status_line(run.summary())}")
+    echo_pairs([(label, one_line(value)) for label, value in pairs if value])
 
 
 @command.command("follow")
@@ -130,7 +129,7 @@ def follow_run(name: str, no_samples: bool, as_json: bool) -> None:
 
     run = RunStore().open(name)
     try:
-        summary = follow(run, Narrator(samples=not no_samples))
+        summary = follow(run, Narrator(samples=not no_samples), while_heard=not as_json)
     except KeyboardInterrupt:
         click.echo(f"{name} goes on by itself", err=True)
         raise
@@ -155,6 +154,9 @@ def _steer(run_name: str, kind: CommandKind, **arguments: Any) -> None:
         )
     sent = run.send(kind, {key: value for key, value in arguments.items() if value is not None}, sender="command line")
     ack = run.wait_for_ack(sent, _ACK_SECONDS)
+    if ack is None and kind == "stop" and run.liveness() == "dead":
+        click.echo(f"{run_name}: has ended, {run.effective_state()}", err=True)
+        return
     if ack is None:
         raise RunError(f"the trainer of {run_name} did not answer; `tui-gpt runs show {run_name}` tells how it is")
     if ack.outcome != "done":
@@ -337,11 +339,12 @@ def log(name: str) -> None:
     if not logs:
         raise RunError(f"run {name} has no log yet")
     try:
-        with logs[-1].open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                click.echo(safe_text(line.rstrip("\n"), newlines=False))
+        lines = logs[-1].open(encoding="utf-8", errors="replace")
     except OSError as error:
         raise TuiGptError(f"{logs[-1]} cannot be read: {error.strerror}") from None
+    with lines:
+        for line in lines:
+            click.echo(safe_text(line.rstrip("\n"), newlines=False))
 
 
 @command.command("metrics")

@@ -22,6 +22,7 @@ from tui_gpt.cli.options import (
 )
 from tui_gpt.cli.terminal_text import TextOut
 from tui_gpt.core.errors import CorpusError
+from tui_gpt.core.safe_text import safe_text
 
 if TYPE_CHECKING:
     from tui_gpt.core.config import SampleConfig
@@ -134,9 +135,8 @@ def _write(
 
     stream = Generator.of(loaded).stream(prompt, settings)
     parameters = loaded.network.count_parameters()
-    click.echo(
-        f"{source.title}: {loaded.config.family}, {parameters / 1e6:.2f} M parameters; seed {stream.seed}", err=True
-    )
+    model = f"{source.title}: {loaded.config.family}, {parameters / 1e6:.2f} M parameters"
+    click.echo(f"{safe_text(model, newlines=False)}; seed {stream.seed}", err=True)
     samples = [_Written() for _ in range(settings.n_samples)]
     started = time.perf_counter()
     pieces = _counted(stream, samples)

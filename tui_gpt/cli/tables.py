@@ -28,6 +28,11 @@ def echo_pairs(pairs: Sequence[tuple[str, str]]) -> None:
             click.echo(f"{' ' * width}  {line}".rstrip())
 
 
+def one_line(text: str) -> str:
+    """Foreign text as one safe line."""
+    return safe_text(text, newlines=False)
+
+
 def mark(good: bool) -> str:
     """A check mark or a cross; `+` or `x` where the encoding of stdout has neither."""
     try:

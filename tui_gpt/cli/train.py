@@ -13,6 +13,7 @@ import click
 from tui_gpt.cli.completion import corpus_names, model_names
 from tui_gpt.cli.options import config_options, configured, echo_json, layers_of, overlay
 from tui_gpt.core.errors import ConfigError
+from tui_gpt.core.safe_text import safe_text
 
 if TYPE_CHECKING:
     from tui_gpt.cli.following import Narrator
@@ -103,7 +104,7 @@ def command(
             run = begin_run(config, name, processes=nproc, progress=progress, origin=origin)
         finally:
             progress.done()
-        narrator.line(_description(run))
+        narrator.line(safe_text(_description(run), newlines=False))
         process = launch_trainer(run.folder, nproc=nproc, standby=standby)
     if detach:
         wait_until_started(run.folder, process, _START_SECONDS)
@@ -145,7 +146,7 @@ def watch(
     """Follow a trainer of our own to its end; SIGINT and SIGTERM are passed on to it. Returns the exit code."""
     from tui_gpt.cli.following import follow
     from tui_gpt.core.errors import RunError
-    from tui_gpt.core.runs.ownership import signal_trainer
+    from tui_gpt.core.runs.ownership import describe, signal_trainer
 
     received: list[int] = []
 
@@ -184,11 +185,16 @@ def watch(
         narrator.line(f"{run.name} has ended, {saved}; `tui-gpt runs resume {run.name}` goes on from there")
         return 128 + received[0]
     if summary.state == "finished":
-        narrator.line(_farewell(run))
+        narrator.line(safe_text(_farewell(run), newlines=False))
         return 0
     if summary.state == "stopped":
         narrator.line(f"{run.name} was stopped at step {summary.step}; `tui-gpt runs resume {run.name}` goes on")
         return 0
+    if run.liveness() != "dead":
+        raise RunError(
+            f"{run.name} is being trained by {describe(run.owner())}, which began at the same time; `tui-gpt runs "
+            f"follow {run.name}` shows how it goes"
+        )
     log = next(iter(reversed(run.log_files())), run.folder)
     raise RunError(
         f"the trainer of {run.name} ended unexpectedly (exit code {code}); `tui-gpt runs resume {run.name}` goes on "
@@ -197,7 +203,6 @@ def watch(
 
 
 def _description(run: Run) -> str:
-    from tui_gpt.core.safe_text import safe_text
     from tui_gpt.core.sizes import parameters
 
     record = run.record
@@ -205,24 +210,22 @@ def _description(run: Run) -> str:
     ends = (("minute", train.max_minutes), ("step", train.max_steps), ("epoch", train.max_epochs))
     unit, count = next((unit, count) for unit, count in ends if count is not None)
     end = f"{count:g} {unit}{'' if count == 1 else 's'}"
-    source = safe_text(data.source, newlines=False)
     continued = f" from {record.parent}" if record.parent else ""
     return (
         f"{run.name}{continued}: {model.family}, {model.n_layer} layers x {model.n_embd}, context {model.n_positions}, "
-        f"{parameters(model).total / 1e6:.2f} M parameters; {source}, {data.n_train_tokens:,} tokens "
+        f"{parameters(model).total / 1e6:.2f} M parameters; {data.source}, {data.n_train_tokens:,} tokens "
         f"({data.tokenizer}, {data.vocab_size}); {end}"
     )
 
 
 def _farewell(run: Run) -> str:
     from tui_gpt.core.runs.metrics import read_all
-    from tui_gpt.core.safe_text import safe_text
 
     ends = [record for record in read_all(run.folder) if record.kind == "end"]
     model = ends[-1].values.get("model") if ends else None
     if not model:
         status = run.status()
-        why = f" ({safe_text(status.warnings[-1], newlines=False)})" if status and status.warnings else ""
+        why = f" ({status.warnings[-1]})" if status and status.warnings else ""
         return f"done, but no model is in the library{why}; `tui-gpt runs save {run.name} --as NAME` makes it one"
     return (
         f'done: model {model} is in the library; try `tui-gpt sample {model} --prompt "..."` or `tui-gpt chat {model}`'

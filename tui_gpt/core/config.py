@@ -17,6 +17,8 @@ Family = Literal["gpt2", "qwen3"]
 
 SHORTEST_CONTEXT = 2
 LARGEST_LEARNING_RATE = 10
+LEAST_EPSILON = 1e-20
+"""An epsilon keeps a division from 0 / 0 in float32, where squares below 1e-45 are 0 and so is an epsilon of 1e-46."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,7 +64,12 @@ class ModelConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
         ),
     ] = None
     layer_norm_epsilon: Annotated[
-        float, Meta(gt=0, le=0.1, description="Added to the variance inside each norm so that nothing divides by zero.")
+        float,
+        Meta(
+            gt=LEAST_EPSILON,
+            le=0.1,
+            description="Added to the variance inside each norm so that nothing divides by zero.",
+        ),
     ] = 1e-5
     rope_theta: Annotated[
         float, Meta(ge=1, le=1e9, description="Base of the rotary positions' wavelengths (qwen3 only).")
@@ -175,7 +182,9 @@ class TrainConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     muon_learning_rate: Annotated[float, Meta(ge=0, le=10, description="Peak learning rate of Muon.")] = 0.02
     beta1: Annotated[float, Meta(ge=0, lt=1, description="AdamW: decay of the gradient's average.")] = 0.9
     beta2: Annotated[float, Meta(ge=0, lt=1, description="AdamW: decay of the squared gradient's average.")] = 0.95
-    adam_epsilon: Annotated[float, Meta(gt=0, le=0.1, description="AdamW: added to the denominator.")] = 1e-8
+    adam_epsilon: Annotated[float, Meta(gt=LEAST_EPSILON, le=0.1, description="AdamW: added to the denominator.")] = (
+        1e-8
+    )
     weight_decay: Annotated[
         float, Meta(ge=0, le=10, description="AdamW: decoupled weight decay, on matrices only.")
     ] = 0.1

@@ -15,6 +15,7 @@ import msgspec
 
 from tui_gpt.core.config import SECTIONS, ModelConfig, Problem, RunConfig, Section, problems
 from tui_gpt.core.errors import ConfigError
+from tui_gpt.core.safe_text import safe_text
 
 S = TypeVar("S", bound=msgspec.Struct)
 Tree = dict[str, Any]
@@ -107,10 +108,7 @@ def build_config(*layers: tuple[str, Mapping[str, Any]]) -> RunConfig:
         except RecursionError:
             raise ConfigError(source, "is nested too deeply; a section holds fields and no further sections") from None
     config = convert(merged, RunConfig)
-    try:
-        msgspec.json.encode(config)
-    except UnicodeEncodeError as error:  # a command line may hold any bytes
-        raise ConfigError("configuration", f"the text {_shown(error.object)} is not valid Unicode; retype it") from None
+    _require_unicode(merged)
     first = next(iter(problems(config)), None)
     if first is not None:
         raise ConfigError(first.path, first.message)
@@ -154,12 +152,30 @@ def convert(tree: Mapping[str, Any], cls: type[S], path: str = "") -> S:
     """`tree` as a `cls`, strictly. Raises ConfigError whose path starts with `path`."""
     try:
         result = msgspec.convert(tree, cls)
+    except UnicodeEncodeError:
+        _require_unicode(tree, path)
+        raise
     except msgspec.ValidationError as error:
         raise _as_config_error(str(error), tree, cls, path) from None
     for name, value in _numbers(tree, path):
         if not math.isfinite(value):
             raise ConfigError(name, f"is {value}, which is not a finite number")
     return result
+
+
+def _require_unicode(tree: Any, path: str = "") -> None:
+    """Raise ConfigError for text that no file could hold: a command line may be any bytes."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            _require_unicode(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(tree, list | tuple):
+        for value in tree:
+            _require_unicode(value, path)
+    elif isinstance(tree, str):
+        try:
+            tree.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ConfigError(path, f"the text {_shown(tree)} is not valid Unicode; retype it") from None
 
 
 def _numbers(tree: Any, path: str) -> Iterable[tuple[str, float]]:
@@ -315,9 +331,14 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml_value(v) for v in value) + "]"
     if isinstance(value, str):
-        # JSON's string escapes are a subset of TOML's basic strings, except for DEL.
-        return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
+        # JSON's string escapes are a subset of TOML's basic strings. What a terminal would obey is escaped as well.
+        return "".join(map(_toml_character, msgspec.json.encode(value).decode()))
     return str(value)
+
+
+def _toml_character(character: str) -> str:
+    code = ord(character)
+    return character if safe_text(character) == character else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def with_vocabulary(config: RunConfig, tokenizer_vocab_size: int) -> RunConfig:

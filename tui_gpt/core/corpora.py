@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,8 @@ import msgspec
 from tui_gpt.core.errors import CorpusError
 
 CorpusKind = Literal["generated", "interpreter", "file"]
+
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 class CorpusInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,12 +78,15 @@ def find(name_or_path: str) -> CorpusInfo:
     if name_or_path in CATALOGUE:
         return CATALOGUE[name_or_path]
     try:
-        path = Path(name_or_path).expanduser()
-        exists = path.exists()
-    except (OSError, ValueError, RuntimeError):  # too long, a null character, ~nobody
-        exists = False
-    if not exists:
-        raise CorpusError(_unknown(name_or_path))
+        path = corpus_path(name_or_path)
+        path.stat()
+    except (ValueError, RuntimeError):  # a null character, ~nobody
+        raise CorpusError(_unknown(name_or_path)) from None
+    except OSError as error:
+        dangling = error.errno == errno.ENOENT and path.is_symlink()
+        if error.errno in _NOTHING_THERE and not dangling:
+            raise CorpusError(_unknown(name_or_path)) from None
+        raise CorpusError(_unreachable(path, error)) from None
     try:
         str(path.absolute()).encode("utf-8")
     except UnicodeEncodeError:
@@ -97,6 +103,24 @@ def find(name_or_path: str) -> CorpusInfo:
         tokenizer="auto",
         path=path,
     )
+
+
+def corpus_path(text: str) -> Path:
+    """What a person means by a path: `~` at its beginning is the home, and `./~` is a file of that name.
+
+    Raises RuntimeError for the home of nobody, and ValueError for what no path can hold.
+    """
+    # A path forgets the `./` that it began with.
+    return Path(text).expanduser() if text.startswith("~") else Path(text)
+
+
+def _unreachable(path: Path, error: OSError) -> str:
+    """What is wrong with a path where something is that cannot be looked at."""
+    if error.errno == errno.ELOOP:
+        return f"{path} is a link that leads back to itself; name the text itself"
+    if error.errno == errno.ENOENT:
+        return f"{path} is a link to something that does not exist; name the text itself"
+    return f"{path} cannot be read: {(error.strerror or str(error)).lower()}; check the path and its permissions"
 
 
 def _unknown(asked: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 import time
@@ -21,6 +22,8 @@ from tui_gpt.core.safe_text import safe_text
 _POLL_SECONDS = 0.05
 _TAIL_BYTES = 8 << 10
 _TAIL_LINES = 15
+_EMPTY = "(it is empty)"
+_LOG_NAME = re.compile(r"training_[0-9]{8}_[0-9]{6}\.log")
 
 
 class TrainerProcess:
@@ -79,7 +82,7 @@ def launch_trainer(
     run_folder = run_folder.absolute()
     if liveness(run_folder) != "dead":
         raise RunError(f"{run_folder.name} is being trained already; follow it, or stop it first")
-    log = run_folder / f"training_{datetime.now().astimezone():%Y%m%d_%H%M%S}.log"
+    log = run_folder / _log_name(run_folder)
     status_before = _stamp(run_folder / STATUS_FILE)
     if standby is not None and nproc == 1 and not extra_env and module == TRAINER_MODULE:
         waiting = standby.take(log, [*trainer_arguments(run_folder), *arguments])
@@ -107,6 +110,13 @@ def launch_trainer(
     return TrainerProcess(process, log, status_before)
 
 
+def _log_name(run_folder: Path) -> str:
+    """By the time of day. Where the clock was set back, the newest log goes on: the last by name is the newest."""
+    logs = (path for path in run_folder.glob("training_*.log") if _LOG_NAME.fullmatch(path.name))
+    known = [path.name for path in logs if path.is_file() and not path.is_symlink()]
+    return max([f"training_{datetime.now().astimezone():%Y%m%d_%H%M%S}.log", *known])
+
+
 def start_outcome(run_folder: Path, process: TrainerProcess) -> Status | None:
     """One look at a trainer that was started: its status once it trains or has ended well, None while it prepares.
 
@@ -123,9 +133,11 @@ def start_outcome(run_folder: Path, process: TrainerProcess) -> Status | None:
         return status
     if code is not None:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        tail = log_tail(process.log)
+        if code > 0 and tail == _EMPTY:
+            tail = f"{_EMPTY[:-1]}, as it stays where the disk is full)"
         raise RunError(
-            f"the trainer of {run_folder.name} {how} before the first step; the end of {process.log}:\n"
-            f"{log_tail(process.log)}"
+            f"the trainer of {run_folder.name} {how} before the first step; the end of {process.log}:\n{tail}"
         )
     return None
 
@@ -154,7 +166,7 @@ def log_tail(log: Path, lines: int = _TAIL_LINES) -> str:
             text = handle.read().decode("utf-8", "replace").strip()
     except OSError as error:
         return f"(it cannot be read: {reason(error)})"
-    return safe_text("\n".join(text.splitlines()[-lines:])) or "(it is empty)"
+    return safe_text("\n".join(text.splitlines()[-lines:])) or _EMPTY
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

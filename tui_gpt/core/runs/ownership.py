@@ -183,7 +183,10 @@ def liveness(run_folder: Path, *, hung_after: float = HUNG_AFTER_SECONDS) -> Liv
         status = None
     if status is not None:
         signs.append(status.updated)
-    return "hung" if time.time() - max(signs) > hung_after else "alive"
+    now = time.time()
+    # A sign from far in the future is from before the clock was set back: it would hide a hang until then.
+    signs = [sign for sign in signs if sign <= now + hung_after]
+    return "hung" if now - max(signs, default=now) > hung_after else "alive"
 
 
 def _lock_is_held(path: Path) -> bool | None:

@@ -20,10 +20,11 @@ import msgspec
 from tui_gpt.core import files, locations
 from tui_gpt.core.config import SHORTEST_CONTEXT, DataConfig
 from tui_gpt.core.errors import CorpusError, ModelError
+from tui_gpt.core.given_files import read_given
 from tui_gpt.engine.text.char_tokenizer import CharTokenizer
 from tui_gpt.engine.text.given_tokenizer import GivenTokenizer
 from tui_gpt.engine.text.sources import Document, Source, Spool, open_source
-from tui_gpt.engine.text.survey import Survey, evenly_spread, survey, train_characters
+from tui_gpt.engine.text.survey import Survey, TextHash, evenly_spread, survey, train_characters
 from tui_gpt.engine.text.token_files import (
     CHARACTER_SEPARATOR,
     MANIFEST_FILE,
@@ -37,7 +38,7 @@ from tui_gpt.engine.text.token_files import (
     read_manifest,
 )
 from tui_gpt.engine.text.tokenizer import Tokenizer, TokenizerKind
-from tui_gpt.engine.text.tokenizer_files import load_tokenizer
+from tui_gpt.engine.text.tokenizer_files import LARGEST_BYTES, load_tokenizer
 from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
 
 Progress = Callable[[str, float], None]
@@ -52,6 +53,7 @@ BPE_SAMPLE_CHARACTERS_PER_TOKEN = 4000
 _LOCK_POLL_SECONDS = 0.1
 _MOST_WORKERS = 8
 _MOST_SKIPPED = 1000
+_LARGEST_INDEX_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def prepare(
     tokenizer: Tokenizer | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
+    verify: bool = False,
 ) -> PreparedCorpus:
     """The corpus as token files in the cache, made now unless they are there.
 
@@ -89,7 +92,8 @@ def prepare(
     documents the nearest boundary. Documents are separated by `<|endoftext|>`, for characters by a blank line. The
     tokenizer `auto` is the catalogue's choice for a built-in corpus; for files it is `char` when the first four million
     characters have at most 256 distinct ones, else `bpe`. A `tokenizer` that is given (a model's, say) is taken as it
-    is, whatever `data` says of it.
+    is, whatever `data` says of it. With `verify` every byte of files that are there is compared with its hash, and
+    files that are damaged are made again; without it, only their sizes are.
 
     Raises CorpusError when there is no such corpus, when it cannot be read, when it has characters that the given
     tokenizer cannot write, or when the cache cannot be written.
@@ -99,7 +103,7 @@ def prepare(
     try:
         root.mkdir(parents=True, exist_ok=True)
         given = None if tokenizer is None else GivenTokenizer.of(tokenizer, root)
-        return _Preparation(data, open_source(data), root, report, given).run()
+        return _Preparation(data, open_source(data), root, report, given, verify=verify).run()
     except OSError as error:
         raise CorpusError(
             f"token files cannot be written to {root}: {error.strerror or error}; free space or set another cache"
@@ -113,7 +117,8 @@ def open_prepared(folder: Path, *, verify: bool = False) -> PreparedCorpus:
     """
     manifest = read_manifest(folder)
     try:
-        intact = files.sha256_file(folder / TOKENIZER_FILE) == manifest.tokenizer_sha256
+        content = read_given(folder / TOKENIZER_FILE, LARGEST_BYTES)
+        intact = hashlib.sha256(content).hexdigest() == manifest.tokenizer_sha256
         tokenizer = load_tokenizer(folder) if intact else None
     except (OSError, ModelError):
         tokenizer = None
@@ -158,8 +163,16 @@ class _Preparation:
     """One call of `prepare`."""
 
     def __init__(
-        self, data: DataConfig, source: Source, root: Path, report: Progress, given: GivenTokenizer | None
+        self,
+        data: DataConfig,
+        source: Source,
+        root: Path,
+        report: Progress,
+        given: GivenTokenizer | None,
+        *,
+        verify: bool,
     ) -> None:
+        self._verify = verify
         self._given = given
         self._data = data
         self._source = source
@@ -226,8 +239,9 @@ class _Preparation:
         if fingerprint is None:
             return None
         try:
-            return msgspec.json.decode(self._index_file(fingerprint).read_bytes(), type=_Known)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            content = read_given(self._index_file(fingerprint), _LARGEST_INDEX_BYTES)
+            return msgspec.json.decode(content, type=_Known)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
     def _remember(self, fingerprint: str, known: _Known) -> None:
@@ -237,7 +251,7 @@ class _Preparation:
 
     def _find(self, folder: Path) -> PreparedCorpus | None:
         try:
-            prepared = open_prepared(folder)
+            prepared = open_prepared(folder, verify=self._verify)
         except CorpusError:
             return None
         # The same text may have been prepared under another name.
@@ -349,7 +363,8 @@ class _Preparation:
     def _encode(self, writers: list[TokenFileWriter], surveyed: Survey, boundary: int) -> None:
         train, validation = writers
         written = 0
-        for part, text in _divided(self._open_documents(), boundary):
+        hashed = TextHash()
+        for part, text in _divided(_hashing(self._open_documents(), hashed), boundary):
             writer = train if part == "train" else validation
             if text is None:
                 writer.end_document()
@@ -357,10 +372,23 @@ class _Preparation:
             writer.write(text)
             written += len(text)
             self._report("encoding", min(1.0, written / surveyed.characters))
-        if written != surveyed.characters:
+        # Another text of the same length would be kept, and found again, as the one that was surveyed.
+        if hashed.hexdigest() != surveyed.sha256:
             raise CorpusError(
                 f"{self._source.info.name} changed while it was being read; try again when nothing writes to it"
             )
+
+
+def _hashing(documents: Iterator[Document], hashed: TextHash) -> Iterator[Document]:
+    """The same documents, with what passes by in `hashed`."""
+
+    def passing(document: Document) -> Document:
+        for block in document:
+            hashed.update(block.encode("utf-8"))
+            yield block
+        hashed.end_document()
+
+    return map(passing, documents)
 
 
 Part = Literal["train", "validation"]

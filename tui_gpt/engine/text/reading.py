@@ -131,9 +131,10 @@ def _problem(path: Path, encoding: str) -> str | None:
         if re.match(signature, head):
             return meaning
     if encoding == "auto" and _byte_order_mark(head, "auto") is None and b"\0" in head:
+        first = head.index(0)
         return (
-            f"does not look like text (byte 0 at offset {head.index(0)}); if it is UTF-16 without a byte-order mark, "
-            "say so with --encoding utf-16-le"
+            f"does not look like text (byte 0 at offset {first}); if it is UTF-16 without a byte-order mark, "
+            f"say so with --encoding utf-16-{'le' if first % 2 else 'be'}"
         )
     return None
 

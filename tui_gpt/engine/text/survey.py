@@ -19,6 +19,28 @@ AUTO_CHARACTERS = 4_000_000
 _SAMPLE_CHARACTERS = 300
 
 
+class TextHash:
+    """SHA-256 of one document in UTF-8; of several, SHA-256 of their digests, one after the other."""
+
+    def __init__(self) -> None:
+        self._document = hashlib.sha256()
+        self._ended: list[bytes] = []
+
+    def update(self, content: bytes) -> None:
+        """The next bytes of the current document."""
+        self._document.update(content)
+
+    def end_document(self) -> None:
+        """Ends the current document."""
+        self._ended.append(self._document.digest())
+        self._document = hashlib.sha256()
+
+    def hexdigest(self) -> str:
+        """Of the documents that have ended, in hexadecimal."""
+        one = len(self._ended) == 1
+        return (self._ended[0] if one else hashlib.sha256(b"".join(self._ended)).digest()).hex()
+
+
 @dataclass(frozen=True)
 class Survey:
     """What one reading of all documents tells."""
@@ -44,16 +66,15 @@ def survey(documents: Iterable[Document], on_bytes: Callable[[int], None]) -> Su
     """
     seen = np.zeros(0x110000, dtype=np.bool_)
     lengths = array("Q")
-    digests: list[bytes] = []
+    hashed = TextHash()
     sample: list[str] = []
     characters = n_bytes = 0
     suits_char: bool | None = None
     for document in documents:
-        digest = hashlib.sha256()
         length = 0
         for block in document:
             content = block.encode("utf-8")
-            digest.update(content)
+            hashed.update(content)
             seen[np.frombuffer(block.encode("utf-32-le"), dtype="<u4")] = True
             if characters + length < _SAMPLE_CHARACTERS:
                 sample.append(block[:_SAMPLE_CHARACTERS])
@@ -64,18 +85,18 @@ def survey(documents: Iterable[Document], on_bytes: Callable[[int], None]) -> Su
             on_bytes(n_bytes)
         characters += length
         lengths.append(length)
-        digests.append(digest.digest())
+        hashed.end_document()
     if characters < 2:
         raise CorpusError(
-            f"the text has {characters} characters, and at least one is needed to train on and one to validate on; "
-            "choose a longer text"
+            f"the text has {'one character' if characters else 'no characters'}, and at least one is needed to train "
+            "on and one to validate on; choose a longer text"
         )
     alphabet = "".join(map(chr, np.flatnonzero(seen).tolist()))
     return Survey(
         characters=characters,
         bytes=n_bytes,
         alphabet=alphabet,
-        sha256=(digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()).hex(),
+        sha256=hashed.hexdigest(),
         sample="\n\n".join(sample)[:_SAMPLE_CHARACTERS],
         suits_char=len(alphabet) <= AUTO_CHAR_LIMIT if suits_char is None else suits_char,
         document_lengths=lengths,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tui_gpt.core import files
 from tui_gpt.core.errors import CorpusError
+from tui_gpt.core.given_files import read_given
 from tui_gpt.engine.text.tokenizer import TokenArray, Tokenizer
 
 SCHEMA = 1
@@ -28,6 +29,10 @@ DtypeName = Literal["uint16", "uint32"]
 
 BATCH_CHARACTERS = 1 << 20
 """Characters that are encoded at once. Bounds memory: a character needs up to 16 bytes on its way to a token."""
+
+LONGEST_RUN = 1 << 21
+"""Characters in a row in which a tokenizer finds no place to cut, after which the text is cut all the same. Tokens of
+real texts never get there; a file without a space would be encoded as one piece of 44 bytes of memory per character."""
 
 
 class CorpusFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,9 +99,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest in a folder of token files. Raises CorpusError when it is missing or damaged."""
     path = folder / MANIFEST_FILE
     try:
-        with path.open("rb") as handle:
-            content = handle.read(_LARGEST_MANIFEST_BYTES + 1)
-        manifest = msgspec.json.decode(content[:_LARGEST_MANIFEST_BYTES], type=Manifest)
+        manifest = msgspec.json.decode(read_given(path, _LARGEST_MANIFEST_BYTES), type=Manifest)
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {error.strerror}; prepare the corpus again") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -123,7 +126,8 @@ def open_token_file(path: Path, record: FileRecord, dtype: DtypeName, *, verify:
 class TokenFileWriter:
     """Encodes documents that arrive in blocks, several blocks at a time, and writes their ids in order.
 
-    Blocks are cut where no token can cross, so that the ids are those of each document as a whole.
+    Blocks are cut where no token can cross, so that the ids are those of each document as a whole; only a run of more
+    than LONGEST_RUN characters without such a place is cut anywhere.
     """
 
     def __init__(self, path: Path, tokenizer: Tokenizer, pool: ThreadPoolExecutor, workers: int) -> None:
@@ -136,6 +140,7 @@ class TokenFileWriter:
         self._n_tokens = 0
         self._n_bytes = 0
         self._carry: list[str] = []  # of the current document, behind its last cut
+        self._carry_characters = 0
         self._batch: list[str | None] = []  # None: between two documents
         self._batch_characters = 0
         self._encoding: deque[Future[tuple[TokenArray, int]]] = deque()
@@ -145,12 +150,16 @@ class TokenFileWriter:
         before = self._carry[-1][-1:] if self._carry else ""
         # Only the new block is searched: where the old ones could be cut, they were.
         cut = self._tokenizer.last_cut(before + text) - len(before)
-        if cut <= 0:
-            self._carry.append(text)
-            return
-        self._carry.append(text[:cut])
-        self._flush_carry()
-        self._carry.append(text[cut:])
+        if cut > 0:
+            self._hold(text[:cut])
+            self._flush_carry()
+            text = text[cut:]
+        while self._carry_characters + len(text) > LONGEST_RUN:
+            space = LONGEST_RUN - self._carry_characters
+            self._hold(text[:space])
+            self._flush_carry()
+            text = text[space:]
+        self._hold(text)
 
     def end_document(self) -> None:
         """Ends the current document; another one follows."""
@@ -174,10 +183,14 @@ class TokenFileWriter:
             future.cancel()
         self._handle.close()
 
+    def _hold(self, text: str) -> None:
+        self._carry.append(text)
+        self._carry_characters += len(text)
+
     def _flush_carry(self) -> None:
         if self._carry:
             self._add("".join(self._carry))
-            self._carry = []
+            self._carry, self._carry_characters = [], 0
 
     def _add(self, segment: str | None) -> None:
         self._batch.append(segment)

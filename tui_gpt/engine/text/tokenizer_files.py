@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from tui_gpt.core.errors import ModelError
+from tui_gpt.core.given_files import is_too_deep, read_given
 from tui_gpt.engine.text.bpe_tokenizer import REGEX, BpeTokenizer, Pattern
 from tui_gpt.engine.text.byte_alphabet import BYTES_IN_ORDER, to_bytes
 from tui_gpt.engine.text.char_tokenizer import ANY_CHARACTER, CharTokenizer
 from tui_gpt.engine.text.tokenizer import Tokenizer
 from tui_gpt.engine.text.tokenizer_writing import CONFIGURATION_FILE, TOKENIZER_FILE
 
-_LARGEST_BYTES = 64 << 20
+LARGEST_BYTES = 64 << 20
+"""Of `tokenizer.json`."""
+_LARGEST_PART_BYTES = 1 << 16
+"""Of the description of a pre-tokenizer, say. Qwen2's has a thousand bytes."""
+_NONE = msgspec.Raw(b"null")
 _LARGEST_ID = 4_000_000
 # Of GPT-2's 50256 mergeable tokens, each followed by a line end, in order of their ids.
 _GPT2_TOKENS_SHA256 = "15eb3e208283400182951eb6afca1a79d5d9e9d54128d2182822a6d92700eac9"
@@ -43,10 +49,20 @@ class _Model(msgspec.Struct):
 class _TokenizerJson(msgspec.Struct):
     model: _Model
     added_tokens: list[_AddedToken] = []
-    normalizer: Any = None
-    pre_tokenizer: Any = None
-    post_processor: Any = None
-    decoder: Any = None
+    # Read only once their size is known: as tables and lists, JSON takes some twenty times its bytes.
+    normalizer: msgspec.Raw = _NONE
+    pre_tokenizer: msgspec.Raw = _NONE
+    post_processor: msgspec.Raw = _NONE
+    decoder: msgspec.Raw = _NONE
+
+
+class _Parts(NamedTuple):
+    """What a tokenizer does around its model, as it is written in the file."""
+
+    normalizer: Any
+    pre_tokenizer: Any
+    post_processor: Any
+    decoder: Any
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -60,28 +76,29 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         parsed = msgspec.json.decode(content, type=_TokenizerJson)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(f"{path} is not a readable tokenizer file ({error}); save or download it again") from None
+    parts = _Parts(
+        *(_part(path, raw) for raw in (parsed.normalizer, parsed.pre_tokenizer, parsed.post_processor, parsed.decoder))
+    )
     if parsed.model.type == "WordLevel":
-        return _character_tokenizer(path, parsed)
+        return _character_tokenizer(path, parsed, parts)
     if parsed.model.type == "BPE" or (parsed.model.type is None and parsed.model.merges is not None):
-        return _bpe_tokenizer(path, parsed, content)
+        return _bpe_tokenizer(path, parsed, parts, content)
     raise _unsupported(path, f"its model is of the type {str(parsed.model.type)[:40]!r}")
 
 
 def _read(path: Path) -> bytes:
     try:
-        if not path.is_file():
-            raise ModelError(
-                f"{path} does not exist, so that there is no tokenizer for this model; add the file to the folder"
-            )
-        with path.open("rb") as handle:
-            content = handle.read(_LARGEST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}; check the file's permissions") from None
-    if len(content) > _LARGEST_BYTES:
+        return read_given(path, LARGEST_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
         raise ModelError(
-            f"{path} has more than {_LARGEST_BYTES >> 20} MB, which no supported tokenizer needs; download it again"
-        )
-    return content
+            f"{path} does not exist, so that there is no tokenizer for this model; add the file to the folder"
+        ) from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise ModelError(
+                f"{path} has more than {LARGEST_BYTES >> 20} MB, which no supported tokenizer needs; download it again"
+            ) from None
+        raise ModelError(f"{path} cannot be read: {error}; check what lies there and its permissions") from None
 
 
 def _unsupported(path: Path, why: str) -> ModelError:
@@ -95,19 +112,29 @@ def _damaged(path: Path, why: str) -> ModelError:
     return ModelError(f"{path} contradicts itself: {why}; save or download it again")
 
 
+def _part(path: Path, raw: msgspec.Raw) -> Any:
+    content = bytes(raw)
+    if len(content) > _LARGEST_PART_BYTES:
+        raise _unsupported(path, f"the description of one of its parts has {len(content):,} bytes")
+    part = msgspec.json.decode(content)
+    if is_too_deep(part):
+        raise _unsupported(path, "the description of one of its parts is nested too deeply")
+    return part
+
+
 def _type_of(part: Any) -> str | None:
     return part.get("type") if isinstance(part, dict) else None
 
 
-def _character_tokenizer(path: Path, parsed: _TokenizerJson) -> CharTokenizer:
-    split = parsed.pre_tokenizer
+def _character_tokenizer(path: Path, parsed: _TokenizerJson, parts: _Parts) -> CharTokenizer:
+    split = parts.pre_tokenizer
     if (
         _type_of(split) != "Split"
         or split.get("pattern") != {"Regex": ANY_CHARACTER}
-        or _type_of(parsed.decoder) != "Fuse"
+        or _type_of(parts.decoder) != "Fuse"
     ):
         raise _unsupported(path, "it splits text into words and not into single characters")
-    if parsed.added_tokens or parsed.normalizer is not None or parsed.post_processor is not None:
+    if parsed.added_tokens or parts.normalizer is not None or parts.post_processor is not None:
         raise _unsupported(path, "it has characters with special tokens or normalisation")
     vocabulary = parsed.model.vocab
     if not vocabulary or any(len(key) != 1 for key in vocabulary):
@@ -118,7 +145,7 @@ def _character_tokenizer(path: Path, parsed: _TokenizerJson) -> CharTokenizer:
     return tokenizer
 
 
-def _bpe_tokenizer(path: Path, parsed: _TokenizerJson, content: bytes) -> BpeTokenizer:
+def _bpe_tokenizer(path: Path, parsed: _TokenizerJson, parts: _Parts, content: bytes) -> BpeTokenizer:
     model = parsed.model
     if (
         model.dropout
@@ -128,13 +155,13 @@ def _bpe_tokenizer(path: Path, parsed: _TokenizerJson, content: bytes) -> BpeTok
         or model.byte_fallback
     ):
         raise _unsupported(path, "its BPE has dropout, an unknown token, prefixes, suffixes or byte fallback")
-    if parsed.normalizer is not None and parsed.normalizer != {"type": "NFC"}:
+    if parts.normalizer is not None and parts.normalizer != {"type": "NFC"}:
         raise _unsupported(path, "it changes the text first in a way other than NFC")
-    if parsed.post_processor is not None and _type_of(parsed.post_processor) != "ByteLevel":
+    if parts.post_processor is not None and _type_of(parts.post_processor) != "ByteLevel":
         raise _unsupported(path, "it puts tokens around the text")
-    if _type_of(parsed.decoder) != "ByteLevel":
+    if _type_of(parts.decoder) != "ByteLevel":
         raise _unsupported(path, "it is not byte-level")
-    pattern = _pattern(path, parsed.pre_tokenizer)
+    pattern = _pattern(path, parts.pre_tokenizer)
     specials = _specials(path, parsed)
     _check_ids(path, [*model.vocab.values(), *specials.values()])
     tokens, merges = _tokens(path, model)
@@ -147,7 +174,7 @@ def _bpe_tokenizer(path: Path, parsed: _TokenizerJson, content: bytes) -> BpeTok
         ids=None if plain else ids,
         specials=specials,
         pattern=pattern,
-        nfc=parsed.normalizer is not None,
+        nfc=parts.normalizer is not None,
         kind="gpt2" if plain and _tokens_sha256(by_priority) == _GPT2_TOKENS_SHA256 else "bpe",
         original=(content.decode("utf-8"), _read_configuration(path.with_name(CONFIGURATION_FILE))),
     )
@@ -199,7 +226,7 @@ def _specials(path: Path, parsed: _TokenizerJson) -> dict[str, int]:
 def _check_ids(path: Path, ids: list[int]) -> None:
     outside = next((number for number in ids if not 0 <= number <= _LARGEST_ID), None)
     if outside is not None:
-        raise _damaged(path, f"the id {outside} is outside 0 to {_LARGEST_ID}")
+        raise _damaged(path, f"the id {str(outside)[:20]} is outside 0 to {_LARGEST_ID}")
 
 
 def _tokens(path: Path, model: _Model) -> tuple[dict[str, bytes], list[tuple[bytes, bytes]]]:
@@ -236,10 +263,12 @@ def _pair(path: Path, merge: str | tuple[str, str]) -> tuple[str, str]:
 
 def _read_configuration(path: Path) -> dict[str, Any]:
     """The tokenizer's configuration beside it; empty when there is none. Raises ModelError when it is damaged."""
-    if not path.is_file():
+    if not path.exists():
         return {}
     try:
         configuration = msgspec.json.decode(_read(path), type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(f"{path} is not a readable configuration ({error}); save or download it again") from None
+    if is_too_deep(configuration):
+        raise ModelError(f"{path} is nested too deeply for a configuration; save or download it again")
     return configuration
