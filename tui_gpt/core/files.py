@@ -8,20 +8,36 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 _CHUNK = 1 << 20
+_NOT_FOR_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 
 
 def fsync_dir(folder: Path) -> None:
-    """Make renames and new names inside `folder` durable."""
+    """Make renames and new names inside `folder` durable, as far as its file system knows how to. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems sync files only.
+        if error.errno not in _NOT_FOR_FOLDERS:
+            raise
     finally:
         os.close(descriptor)
+
+
+def make_folders(folder: Path) -> None:
+    """Make `folder` and what is missing above it, durably; nothing where it is there. Raises OSError."""
+    if folder.is_dir():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    # Up to the root: what was there already may have been made a moment ago, by somebody who did not wait for the disk.
+    for parent in folder.absolute().parents:
+        with suppress(PermissionError):
+            fsync_dir(parent)
 
 
 def fsync_file(path: Path) -> None:
@@ -34,13 +50,14 @@ def fsync_file(path: Path) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """The same file under a second name, or a copy of it where the file system has no hard links. Raises OSError."""
+    """The same file under a second name, or a durable copy where the file system has no hard links. Raises OSError."""
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV):
             raise
         shutil.copyfile(source, target, follow_symlinks=False)
+        fsync_file(target)
 
 
 @contextmanager

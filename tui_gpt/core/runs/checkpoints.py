@@ -8,13 +8,14 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from tui_gpt.core.errors import RunError, TuiGptError
-from tui_gpt.core.files import fsync_dir, fsync_file, sha256_file
+from tui_gpt.core.files import fsync_dir, fsync_file, make_folders, sha256_file
 from tui_gpt.core.runs.plain_files import is_temporary, open_regular, reason, remove_folder, temporary_sibling
 from tui_gpt.core.runs.records import Count, Record, read_optional, read_record, utc_now, write_record
 
@@ -77,7 +78,9 @@ def publish_checkpoint(
     temporary = temporary_sibling(final)
     try:
         if not os.path.lexists(final) or verify_checkpoint(final):
-            final.parent.mkdir(exist_ok=True)
+            make_folders(final.parent)
+            # An earlier try that could not clear up after itself must not take the room of this one.
+            _discard_leftovers(final.parent)
             temporary.mkdir()
             write(temporary)
             _seal(temporary, step)
@@ -132,7 +135,8 @@ def _discard(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
 
 
 def _contents(folder: Path) -> Iterator[tuple[Path, bool]]:
@@ -286,12 +290,14 @@ def clean_leftovers(run_folder: Path) -> int:
 
     Returns how many. Only the lock's holder may call it.
     """
-    leftovers: list[Path] = []
-    for folder in (run_folder, run_folder / CHECKPOINTS_FOLDER):
-        try:
-            leftovers += [path for path in folder.iterdir() if is_temporary(path.name)]
-        except OSError:
-            continue
+    return sum(_discard_leftovers(folder) for folder in (run_folder, run_folder / CHECKPOINTS_FOLDER))
+
+
+def _discard_leftovers(folder: Path) -> int:
+    try:
+        leftovers = [path for path in folder.iterdir() if is_temporary(path.name)]
+    except OSError:
+        return 0
     for path in leftovers:
         _discard(path)
     return len(leftovers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -9,13 +10,14 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, get_args
 
 import msgspec
 
 from tui_gpt.core.errors import ConfigError, RunError
-from tui_gpt.core.files import write_bytes
+from tui_gpt.core.files import fsync_dir, write_bytes
 from tui_gpt.core.names import check_name
 from tui_gpt.core.runs.plain_files import is_temporary, open_regular, read_regular, reason
 from tui_gpt.core.runs.records import Record, decode_record
@@ -29,7 +31,11 @@ Outcome = Literal["done", "refused"]
 Argument = str | int | float | None
 
 _LARGEST_COMMAND = 64 << 10
+_PASSING = (errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Why a file cannot be read that says nothing against what is in it."""
 _POLL_SECONDS = 0.05
+_AT_ONCE = 8 << 20
+"""Bytes of acknowledgements. One has some hundred."""
 
 
 class Command(Record, frozen=True, kw_only=True):
@@ -165,17 +171,23 @@ class AckReader:
 
     def poll(self) -> list[Ack]:
         """The acknowledgements added since the last call. Raises RunError when the file cannot be read."""
+        acks: list[Ack] = []
         try:
             with open_regular(self._path) as handle:
-                handle.seek(self._offset)
-                content = handle.read()
+                while True:
+                    handle.seek(self._offset)
+                    content = handle.read(_AT_ONCE)
+                    whole = content[: content.rfind(b"\n") + 1]
+                    self._offset += len(whole)
+                    acks += [ack for line in whole.split(b"\n") if (ack := self._decode(line)) is not None]
+                    if len(content) < _AT_ONCE:
+                        return acks
+                    if not whole:
+                        raise OSError(errno.EFBIG, f"A line of more than {_AT_ONCE >> 20} MB", str(self._path))
         except FileNotFoundError:
-            return []
+            return acks
         except OSError as error:
             raise RunError(f"{self._path} cannot be read: {reason(error)}; check what lies there") from None
-        whole = content[: content.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return [ack for line in whole.split(b"\n") if (ack := self._decode(line)) is not None]
 
     def _decode(self, line: bytes) -> Ack | None:
         try:
@@ -187,7 +199,8 @@ class AckReader:
 class CommandQueue:
     """The trainer's side. Only the holder of the trainer's lock may use it.
 
-    A command is given out once per process, and never again once acknowledged, whatever crashed in between.
+    A command is given out once per process, and never again once acknowledged, whatever crashed in between. An answer
+    that the disk refuses is tried again with every poll.
     """
 
     def __init__(self, run_folder: Path) -> None:
@@ -195,9 +208,20 @@ class CommandQueue:
         self._acks = run_folder / ACKS_FILE
         self._acknowledged = {ack.id for ack in AckReader(run_folder).poll()}
         self._given: set[str] = set()
+        self._owed: list[Ack] = []
+
+    @property
+    def owes(self) -> bool:
+        """Whether an answer could not be written down yet."""
+        return bool(self._owed)
 
     def poll(self) -> list[Command]:
-        """Commands not given out before, oldest first. What is no command is refused and removed."""
+        """Commands not given out before, oldest first. What is no command is refused and removed.
+
+        Raises RunError when the folder cannot be read; what could not be read now is looked at again by the next call.
+        """
+        with suppress(RunError):
+            self._pay()
         commands: list[Command] = []
         for name in self._names():
             path, command_id = self._folder / name, name.removesuffix(".json")
@@ -207,15 +231,20 @@ class CommandQueue:
                 try:
                     commands.append(_read_command(path))
                     self._given.add(command_id)
-                except FileNotFoundError:
+                except OSError:  # withdrawn, or there is no file handle left to read it with
                     continue
                 except RunError as error:
-                    self._finish(Ack(id=command_id, kind="", outcome="refused", message=str(error), time=time.time()))
+                    self._given.add(command_id)
+                    self._owed.append(
+                        Ack(id=command_id, kind="", outcome="refused", message=str(error), time=time.time())
+                    )
+        with suppress(RunError):
+            self._pay()
         return commands
 
     def acknowledge(self, command: Command, outcome: Outcome, message: str, *, step: int | None = None) -> None:
         """Say what became of a command: first durably in acks.jsonl, then by removing its file. Raises RunError."""
-        self._finish(
+        self._owed.append(
             Ack(
                 id=command.id,
                 kind=command.kind,
@@ -225,6 +254,7 @@ class CommandQueue:
                 step=step,
             )
         )
+        self._pay()
 
     def expire_pending(self, message: str) -> int:
         """Refuse all that waits, e.g. what was meant for a trainer that died before answering; returns how many.
@@ -245,13 +275,19 @@ class CommandQueue:
             names = [entry.name for entry in self._folder.iterdir()]
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            raise RunError(f"{self._folder} cannot be read: {reason(error)}; until it can, commands wait") from None
         # What no viewer of ours could have named, such as bytes that are not UTF-8, is left alone.
         return sorted(n for n in names if n.endswith(".json") and not n.startswith(".") and n.isprintable())
 
-    def _finish(self, ack: Ack) -> None:
-        _append_line(self._acks, msgspec.json.encode(ack))
-        self._acknowledged.add(ack.id)
-        self._remove(self._folder / f"{ack.id}.json")
+    def _pay(self) -> None:
+        """Write down the answers that are still to be given, oldest first. Raises RunError when the disk refuses."""
+        while self._owed:
+            ack = self._owed[0]
+            _append_line(self._acks, msgspec.json.encode(ack))
+            self._acknowledged.add(ack.id)
+            self._remove(self._folder / f"{ack.id}.json")
+            del self._owed[0]
 
     def _remove(self, path: Path) -> None:
         try:
@@ -262,14 +298,14 @@ class CommandQueue:
 
 
 def _read_command(path: Path) -> Command:
-    """The command in a file. Raises FileNotFoundError when it was withdrawn, RunError when it is none."""
+    """The command in a file. Raises RunError when it is none, OSError when it is gone or cannot be read for now."""
     if not _FILE_NAME.fullmatch(path.name):
         raise RunError(f"{path.name!r} is not the name of a command")
     try:
         content = read_regular(path, _LARGEST_COMMAND)
-    except FileNotFoundError:
-        raise
     except OSError as error:
+        if error.errno in _PASSING:
+            raise
         raise RunError(f"{path.name} cannot be read: {reason(error)}") from None
     command = decode_record(content, Command, path)
     if command.id != path.name.removesuffix(".json"):
@@ -285,6 +321,8 @@ def _append_line(path: Path, line: bytes) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         try:
             size = os.fstat(descriptor).st_size
+            if not size:
+                fsync_dir(path.parent)
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
             whole = (b"\n" if torn else b"") + line + b"\n"
             written = 0

@@ -121,7 +121,12 @@ class LineFollower:
         Whoever stops early goes on where it stopped with the next call. Raises RunError when a segment cannot be read.
         """
         # Listed before reading: once a later segment is there, the writer of an earlier one is gone for good.
-        known = [(number, path) for number, path in segments(self._run_folder) if number >= self._here.number]
+        try:
+            known = [(number, path) for number, path in segments(self._run_folder) if number >= self._here.number]
+        except OSError as error:
+            raise RunError(
+                f"{self._run_folder} cannot be read: {reason(error)}; check what lies there and its permissions"
+            ) from None
         self.bytes_known = self._bytes_before + sum(map(_size, (path for _, path in known)))
         for index, (number, path) in enumerate(known):
             if number > self._here.number:

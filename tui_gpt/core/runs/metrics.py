@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, get_args
@@ -48,8 +49,12 @@ class MetricsWriter:
             self.write("start", step, values or {})
             self.sync()
             fsync_dir(run_folder)
-        except BaseException:
+        except BaseException as error:
             self.close()
+            with suppress(OSError):
+                self.path.unlink()
+            if isinstance(error, OSError):
+                raise _not_made(self.path, error) from error
             raise
 
     def write(self, kind: Kind, step: int, values: Mapping[str, Value]) -> None:
@@ -91,12 +96,17 @@ class MetricsWriter:
 
 
 def _new_segment(run_folder: Path) -> tuple[int, Path]:
-    number = max((n for n, _ in segments(run_folder)), default=0) + 1
-    path = run_folder / f"metrics-{number:04d}.jsonl"
+    path = run_folder / "metrics"
     try:
+        number = max((n for n, _ in segments(run_folder)), default=0) + 1
+        path = run_folder / f"metrics-{number:04d}.jsonl"
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644), path
     except OSError as error:
-        raise RunError(f"{path} cannot be made: {reason(error)}; check the space and the permissions there") from error
+        raise _not_made(path, error) from error
+
+
+def _not_made(path: Path, error: OSError) -> RunError:
+    return RunError(f"{path} cannot be made: {reason(error)}; check the space and the permissions there")
 
 
 def _encode(kind: Kind, step: int, values: Mapping[str, Value]) -> bytes:

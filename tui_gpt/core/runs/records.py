@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,7 +83,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
 class Owner(Record, frozen=True, kw_only=True):
     """owner.json: the process that holds trainer.lock, identified beyond the reuse of process ids."""
 
-    pid: Annotated[int, Meta(ge=1)]
+    pid: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     start_token: str
     """When the process started, in the system's own words."""
     boot_id: str
@@ -179,9 +182,40 @@ def read_optional(path: Path, cls: type[R]) -> R | None:
 def write_record(path: Path, record: Record, *, durable: bool = True) -> None:
     """Replace the file at `path` by `record`, atomically and readably. Raises RunError when the disk refuses."""
     try:
-        write_bytes(path, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n", durable=durable)
+        write_bytes(path, _encode(record), durable=durable)
     except OSError as error:
         raise RunError(f"{path} cannot be written: {reason(error)}; check space and permissions there") from error
+
+
+def _encode(record: Record) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+
+
+def _is_full(error: RunError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _overwrite(path: Path, content: bytes) -> bool:
+    """Write over a file within the blocks that it has already, which a full disk allows; say whether it was done.
+
+    Not atomic, and so only for what nothing depends on: a crash, or a look at the wrong instant, may find it damaged.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        facts = os.fstat(descriptor)
+        # Blanks instead of a cut: then one write does it.
+        whole = content.ljust(facts.st_size)
+        if not stat.S_ISREG(facts.st_mode) or len(whole) > 512 * facts.st_blocks:
+            return False
+        return os.pwrite(descriptor, whole, 0) == len(whole)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def utc_now() -> str:
@@ -214,6 +248,10 @@ class StatusWriter:
         self._heartbeat += 1
         fresh = msgspec.structs.replace(status, heartbeat=self._heartbeat, updated=time.time())
         # After a power loss an older status is as good; the end of a run is worth the wait for the disk.
-        write_record(self._path, fresh, durable=status.state in ENDED)
+        try:
+            write_record(self._path, fresh, durable=status.state in ENDED)
+        except RunError as error:
+            if not (_is_full(error) and _overwrite(self._path, _encode(fresh))):
+                raise
         self._last, self._due = shown, now + self._interval
         return True

@@ -15,7 +15,7 @@ import msgspec
 
 from tui_gpt.core import locations
 from tui_gpt.core.errors import ConfigError, RunError
-from tui_gpt.core.files import fsync_dir
+from tui_gpt.core.files import fsync_dir, make_folders
 from tui_gpt.core.names import LONGEST, check_name
 from tui_gpt.core.runs import commands, ownership
 from tui_gpt.core.runs.checkpoints import CHECKPOINTS_FOLDER, CheckpointInfo, list_checkpoints, newest_intact
@@ -144,8 +144,11 @@ class Run:
         return newest_intact(self.folder)
 
     def log_files(self) -> list[Path]:
-        """The logs for people, oldest first."""
-        return sorted(p for p in self.folder.glob("training_*.log") if p.is_file() and not p.is_symlink())
+        """The logs for people, oldest first. Raises RunError when the folder cannot be read."""
+        try:
+            return sorted(p for p in self.folder.glob("training_*.log") if p.is_file() and not p.is_symlink())
+        except OSError as error:
+            raise RunError(f"{self.folder} cannot be read: {reason(error)}; check the permissions there") from None
 
     def effective_state(self) -> EffectiveState:
         """The state as it is, not only as it was last written; see RunSummary. Raises RunError as `status` does."""
@@ -215,7 +218,7 @@ class RunStore:
         final = self.root / check_name(record.name, "run name")
         temporary = temporary_sibling(final)
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folders(self.root)
             self._clean_stale()
             temporary.mkdir()
             for name in (commands.COMMANDS_FOLDER, CHECKPOINTS_FOLDER):
@@ -238,6 +241,16 @@ class RunStore:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return Run(final, record)
+
+    def create_free(self, record: RunRecord, fill: Callable[[Path], None] | None = None) -> Run:
+        """As `create`, under the record's name or the next one that is free, also when others take names meanwhile."""
+        while True:
+            named = msgspec.structs.replace(record, name=self.unique_name(record.name))
+            try:
+                return self.create(named, fill)
+            except RunError:
+                if self.unique_name(named.name) == named.name:
+                    raise
 
     def unique_name(self, base: str) -> str:
         """`base` if it is free, else `base-2`, `base-3`, ... Raises ConfigError when `base` is no name."""
