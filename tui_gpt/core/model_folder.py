@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tui_gpt.core.errors import ModelError
+from tui_gpt.core.given_files import is_too_deep
 from tui_gpt.core.model_record import RECORD_NAME, FileRecord, ModelRecord, decode_record
 
 CARD_NAME = "README.md"
-LARGEST_JSON = 64 << 20
+LARGEST_JSON = 16 << 20
 """Bytes. A record with its sample and its hashes has a few thousand; anything near this is not ours."""
 
 _CHUNK = 1 << 20
@@ -56,6 +57,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         tree = json.loads(read_bounded(path))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is damaged ({error}); restore the file, or delete the model") from None
+    if is_too_deep(tree):
+        raise ModelError(f"{path} is nested too deeply for a model's configuration; restore it, or delete the model")
     if not isinstance(tree, dict):
         raise ModelError(f"{path} is not a JSON object, as a model's configuration is")
     return tree

@@ -141,7 +141,11 @@ class ModelHandler:
                 raise
             except Exception as error:
                 # A full disk is an OSError from Python, a RuntimeError from torch and a SafetensorError from Rust.
-                raise ModelError(f"model {name} could not be saved in {self.library.root}: {error}") from error
+                why = error.strerror if isinstance(error, OSError) and error.strerror else error
+                raise ModelError(
+                    f"model {name} could not be saved in {self.library.root}: {why}; check the space and the "
+                    "permissions there"
+                ) from error
             with self.library.locked():
                 self.library.put(folder, name, replace=replace)
                 self._append_note(record)

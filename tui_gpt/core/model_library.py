@@ -22,7 +22,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tui_gpt.core.errors import ModelError
-from tui_gpt.core.files import fsync_dir
+from tui_gpt.core.files import fsync_dir, make_folders
 from tui_gpt.core.model_folder import folder_bytes
 
 LOCK_SECONDS = 60.0
@@ -57,7 +57,7 @@ class ModelLibrary:
             raise ModelError(f"the library {self.root} cannot be read: {error.strerror}") from None
         # A replacement that began after the first look is waited for, and its model counted.
         self.restore_interrupted()
-        names |= {path.name.removeprefix(_REPLACED) for path in self.root.glob(f"{_REPLACED}*")}
+        names |= {_name_of(path) for path in self._asides()}
         return sorted(name for name in names if not name.startswith(".") and (self.root / name).is_dir())
 
     def folder(self, name: str) -> Path | None:
@@ -145,7 +145,7 @@ class ModelLibrary:
     def locked(self) -> Iterator[None]:
         """Hold the library, repaired and tidied. Raises ModelError when another holds it or the disk refuses."""
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folders(self.root)
             lock = FileLock(self.root / _LOCK)
             lock.acquire(timeout=LOCK_SECONDS)
         except Timeout:
@@ -167,15 +167,22 @@ class ModelLibrary:
 
     def restore_interrupted(self, name: str = "*") -> None:
         """Put back a model whose replacement was cut short; one that is in progress is waited for."""
-        if any(_is_interrupted(aside) for aside in self.root.glob(f"{_REPLACED}{name}")):
+        if any(_is_interrupted(aside) for aside in self._asides(name)):
             # A library that this process may not change is read as it is.
             with suppress(ModelError), self.locked():
                 pass
 
+    def _asides(self, name: str = "*") -> list[Path]:
+        """The models set aside, except for what can be none because nothing is left of its name. Raises ModelError."""
+        try:
+            return [path for path in self.root.glob(f"{_REPLACED}{name}") if _name_of(path).strip(".")]
+        except OSError as error:
+            raise ModelError(f"the library {self.root} cannot be read: {error.strerror or error}") from None
+
     def _restore(self) -> None:
-        for aside in self.root.glob(f"{_REPLACED}*"):
+        for aside in self._asides():
             if _is_interrupted(aside):
-                aside.rename(self.root / aside.name.removeprefix(_REPLACED))
+                aside.rename(self.root / _name_of(aside))
                 fsync_dir(self.root)
             else:
                 shutil.rmtree(aside, ignore_errors=True)
@@ -187,7 +194,7 @@ class ModelLibrary:
             holder = FileLock(path)
             try:
                 holder.acquire(timeout=0)
-            except Timeout:
+            except (Timeout, OSError):  # held, or a folder or link that no process of ours made
                 continue
             shutil.rmtree(path.with_suffix(""), ignore_errors=True)
             path.unlink(missing_ok=True)
@@ -198,5 +205,9 @@ class ModelLibrary:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def _name_of(aside: Path) -> str:
+    return aside.name.removeprefix(_REPLACED)
+
+
 def _is_interrupted(aside: Path) -> bool:
-    return not os.path.lexists(aside.with_name(aside.name.removeprefix(_REPLACED)))
+    return not os.path.lexists(aside.parent / _name_of(aside))

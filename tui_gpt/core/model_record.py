@@ -9,9 +9,14 @@ import msgspec
 from msgspec import Meta
 
 from tui_gpt.core.errors import ModelError
+from tui_gpt.core.given_files import is_too_deep
 
 SCHEMA = 1
 RECORD_NAME = "tui_gpt.json"
+
+
+Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+"""A number of things. More than this there cannot be, and figures of them could not be made."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,7 +28,7 @@ class TokenizerRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     kind: str
     """`char`, `bpe` or `gpt2`."""
-    vocab_size: int
+    vocab_size: Count
 
 
 class CorpusRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,13 +46,13 @@ class SampleRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     text: str
     """The continuation, without the prompt."""
     prompt: str = ""
-    seed: int | None = None
+    seed: Count | None = None
 
 
 class FileRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one file of the folder must be."""
 
-    size: Annotated[int, Meta(ge=0)]
+    size: Count
     """In bytes."""
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -61,13 +66,13 @@ class ModelRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schema: int = SCHEMA
     created: str = ""
     """UTC, ISO 8601, e.g. `2025-01-31T08:15:00Z`. ModelHandler fills it in when it is empty."""
-    n_parameters: int | None = None
+    n_parameters: Count | None = None
     config: dict[str, dict[str, Any]] | None = None
     """The run's whole configuration, section by section (`core.config.to_dict`)."""
     tokenizer: TokenizerRecord | None = None
     corpus: CorpusRecord | None = None
-    steps: int | None = None
-    tokens_seen: int | None = None
+    steps: Count | None = None
+    tokens_seen: Count | None = None
     seconds: float | None = None
     """Training time."""
     device: str | None = None
@@ -114,6 +119,8 @@ def decode_record(content: bytes, where: str) -> ModelRecord:
                 "tui-gpt to use this model"
             )
         record = msgspec.json.decode(content, type=ModelRecord)
+        if is_too_deep(record.config):
+            raise msgspec.ValidationError("its configuration is nested too deeply")
         for name in record.files:
             # A damaged record must not lead anyone out of the model's folder.
             if name in ("", ".", "..") or "/" in name or "\0" in name:

@@ -63,7 +63,9 @@ def append_entry(path: Path, record: ModelRecord) -> None:
     is_new = not path.exists()
     content = format_entry(record).encode()
     # O_APPEND and a single write: entries of two processes stand one after the other, never in each other.
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    # O_NONBLOCK: opening a FIFO must not wait for somebody who reads from it.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o666)
     try:
         if os.write(descriptor, content) != len(content):
             raise OSError("the disk took only a part of the entry")

@@ -33,6 +33,9 @@ def read_settings(path: Path | None = None) -> Settings:
     path = path or settings_file()
     if not path.exists():
         return Settings()
+    if not path.is_file():
+        # A FIFO would be waited for, and nothing is shown before its keys are known.
+        raise ConfigError(str(path), "is not a file; move it out of the way")
     # The configuration of runs comes along, and most people have no such file.
     from tui_gpt.core.config_loading import convert, read_toml
 

@@ -11,15 +11,17 @@ import msgspec
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from tui_gpt.core.errors import ModelError
+from tui_gpt.core.errors import MemoryLimitError, ModelError
+from tui_gpt.core.given_files import is_too_deep, read_given
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth")
 _FLOATS = {"F64", "F32", "F16", "BF16"}
-# The index of a model of 500 shards has some 100 bytes per tensor; no configuration comes near this.
-_JSON_MAX_BYTES = 64 << 20
+# Some 100 bytes per tensor, in an index as in the header of a file: for more tensors than any network has that can be
+# opened. No configuration comes near this.
+_JSON_MAX_BYTES = 16 << 20
 
 
 class WeightFiles:
@@ -51,7 +53,8 @@ class WeightFiles:
 def open_weights(folder: Path) -> Iterator[WeightFiles]:
     """The weights of a model folder: model.safetensors, or the files that model.safetensors.index.json lists.
 
-    Raises ModelError where there are none, where a file is damaged, and for weights that exist only as a pickle.
+    Raises ModelError where there are none, where a file is damaged, and for weights that exist only as a pickle, and
+    MemoryLimitError where a file is longer than this process may map.
     """
     with ExitStack() as stack:
         places: dict[str, Any] = {}
@@ -71,17 +74,17 @@ def open_weights(folder: Path) -> Iterator[WeightFiles]:
 def read_json(path: Path) -> dict[str, Any]:
     """The table in a JSON file. Raises ModelError when there is none, or something else."""
     try:
-        if path.stat().st_size > _JSON_MAX_BYTES:
-            raise ModelError(f"{path.name} has {path.stat().st_size} bytes, far more than such a file needs")
-        content = msgspec.json.decode(path.read_bytes())
+        content = msgspec.json.decode(read_given(path, _JSON_MAX_BYTES))
     except FileNotFoundError:
         raise ModelError(f"there is no {path.name}, so this is not a model folder") from None
     except OSError as error:
-        raise ModelError(f"{path.name} cannot be read: {error.strerror}") from None
+        raise ModelError(f"{path.name} cannot be read: {(error.strerror or str(error)).lower()}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(f"{path.name} is not valid JSON: {error}") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path.name} holds no table of fields")
+    if is_too_deep(content):
+        raise ModelError(f"{path.name} is nested too deeply for such a file")
     return content
 
 
@@ -111,6 +114,18 @@ def _opened(path: Path) -> Any:
     if not path.is_file():
         raise ModelError(f"there is no file {path.name}")
     try:
+        with path.open("rb") as handle:
+            length = int.from_bytes(handle.read(8), "little")
+        if length > _JSON_MAX_BYTES:
+            raise ModelError(f"{path.name} is damaged: it has a header of {length:,} bytes, which no such file needs")
         return safe_open(path, framework="pt", device="cpu")
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path.name} is damaged or not a safetensors file: {error}") from None
+    except (MemoryError, RuntimeError) as error:
+        # What the kernel maps for writing must fit into memory and swap, whether it is ever touched or not.
+        if isinstance(error, RuntimeError) and "mmap" not in str(error):
+            raise ModelError(f"{path.name} cannot be read: {error}") from None
+        raise MemoryLimitError(
+            f"{path} has {path.stat().st_size / 1e9:,.1f} GB, more than this process may map; open a smaller model, or "
+            "use a machine with more memory (or a higher `ulimit -v`)"
+        ) from None
