@@ -23,8 +23,13 @@ _LETTERS = {"\n": r"\n", "\t": r"\t"}
 
 def escaped(text: str) -> str:
     """The text as one line in which every character can be seen and typed."""
-    doubled = _AMBIGUOUS.sub(r"\\\\", text)
-    return "".join(character if _plain(character) else _escape(character) for character in doubled)
+    written = []
+    for place, character in enumerate(text):
+        # Before what begins an escape, or becomes one.
+        following = text[place + 1 : place + 2]
+        doubled = character == "\\" and (_AMBIGUOUS.match(text, place) or (following and not _plain(following)))
+        written.append("\\\\" if doubled else character if _plain(character) else _escape(character))
+    return "".join(written)
 
 
 def _plain(character: str) -> bool:

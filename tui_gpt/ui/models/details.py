@@ -23,7 +23,7 @@ class ModelDetails(VerticalScroll, can_focus=True):
 
     DEFAULT_CSS = """
     ModelDetails { height: 1fr; scrollbar-gutter: stable; }
-    ModelDetails > Static { height: auto; width: 1fr; }
+    ModelDetails > Static { height: auto; width: 1fr; padding-right: 1; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
@@ -47,7 +47,7 @@ class ModelDetails(VerticalScroll, can_focus=True):
     def _draw(self, width: int) -> None:
         if not width:
             return  # it has no place yet, and is drawn when it gets one
-        content = Content("") if self._row is None else described(self._row, self._verified, max(_NARROWEST, width))
+        content = Content("") if self._row is None else described(self._row, self._verified, max(_NARROWEST, width - 1))
         self.query_one(Static).update(content)
 
     def on_resize(self, event: events.Resize) -> None:
