@@ -305,6 +305,25 @@ def test_answers_that_find_no_room_are_given_once_there_is_some_and_in_order(
     assert list((tmp_path / "commands").iterdir()) == []
 
 
+def test_a_command_that_no_handle_is_left_to_read_with_waits_and_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "commands").mkdir()
+    sent = send(tmp_path, "pause")
+    queue = CommandQueue(tmp_path)
+    opened = os.open
+
+    def scarce(path: Any, *arguments: Any, **named: Any) -> int:
+        if str(path).endswith(f"{sent}.json"):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return opened(path, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", scarce)
+        assert queue.poll() == [] and not queue.owes
+    assert [command.id for command in queue.poll()] == [sent]
+
+
 def _refuse(*_: Any) -> int:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
