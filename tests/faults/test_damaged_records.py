@@ -27,6 +27,8 @@ from tui_gpt.core.settings import Settings, read_settings
 from tui_gpt.ui.memory import Memory, encode_memory, read_memory
 
 SECONDS = 10
+USUAL = ("emptied", "flipped in the middle", "missing", "a link to endless zeros", "a fifo")
+"""Damage to be met in every run of the tests; the rest belongs to the long one."""
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def test_a_run_json_cut_short_at_any_byte_is_listed_as_damaged_and_left_alone(sc
         assert path.read_bytes() == content[:length]
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", slow_but(USUAL, DAMAGES))
 def test_a_run_json_that_is_damaged_hides_no_other_run_and_costs_nothing(scene: Scene, damage: str) -> None:
     store = RunStore(scene.home / "runs")
     damaged = store.rename("bard", "poet").folder
@@ -115,7 +117,7 @@ def test_what_a_newer_program_wrote_is_refused_by_its_schema_and_untouched(scene
     assert contents(scene.home, ".library.lock") == before
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", slow_but(USUAL, DAMAGES))
 @pytest.mark.parametrize(
     "name",
     slow_but(
@@ -137,7 +139,7 @@ def test_any_file_of_a_run_may_be_damaged_and_every_command_still_ends_in_a_sent
         assert code == 0 or err.startswith("error: ")
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", slow_but(USUAL, DAMAGES))
 def test_acknowledgements_that_are_damaged_are_read_as_far_as_they_go_or_told(scene: Scene, damage: str) -> None:
     folder = run_of(scene).folder
     ack = Ack(id="1", kind="pause", outcome="done", message="it waits", time=1.0)
@@ -284,7 +286,7 @@ def test_what_app_json_cannot_hold_again_is_forgotten(scene: Scene, depth: int) 
     assert memory.run == ("bard" if depth == 10 else None)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", slow_but(USUAL, DAMAGES))
 def test_a_damaged_config_toml_is_a_sentence_and_the_defaults_remain(scene: Scene, damage: str) -> None:
     path = scene.home / "config.toml"
     path.write_text('theme = "nord"\n\n[keys]\n"train.pause" = "p"\n', encoding="utf-8")
@@ -300,7 +302,7 @@ def test_a_damaged_config_toml_is_a_sentence_and_the_defaults_remain(scene: Scen
             assert settings == Settings() or damage in harmless
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", slow_but(USUAL, DAMAGES))
 def test_a_damaged_conversation_or_list_of_prompts_is_told_and_hides_no_other(scene: Scene, damage: str) -> None:
     history = ChatHistory()
     damaged, intact = history.begin(None), history.begin(None)

@@ -267,7 +267,8 @@ def test_whatever_stands_in_any_field_of_a_configuration_the_model_opens_or_is_r
     assert count > 300
 
 
-@pytest.mark.parametrize("depth", [50, 63, 64, 65, 500, 900, 960, 970, 980, 990, 995, 1000, 100_000])
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [50, 63, 64, 65, 500, *range(950, 1000), 1000, 100_000])
 @pytest.mark.parametrize("field", ["model_type", "rope_parameters", "layer_types", "unheard_of"])
 def test_a_configuration_nested_to_any_depth_is_refused_or_of_no_matter(
     loader: Loader, folder: Path, field: str, depth: int
@@ -327,7 +328,7 @@ TOKENIZERS: dict[str, Callable[[dict[str, Any]], object]] = {
     "a normalizer that blows up": lambda tree: tree.update(
         normalizer={"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10_000_000}
     ),
-    "ten million empty lists for a decoder": lambda tree: tree.update(decoder=[[]] * 10_000_000),
+    "twenty million empty lists for a decoder": lambda tree: tree.update(decoder=[[]] * 20_000_000),
     "a million normalizers": lambda tree: tree.update(
         normalizer={"type": "Sequence", "normalizers": [{"type": "NFC"}] * 1_000_000}
     ),
@@ -344,14 +345,14 @@ TOKENIZERS: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
-LARGE = ("three million tokens", "ten million empty lists for a decoder", "a million normalizers")
+LARGE = ("three million tokens", "twenty million empty lists for a decoder", "a million normalizers")
 
 
 @pytest.mark.parametrize("trick", slow_but([trick for trick in TOKENIZERS if trick not in LARGE], TOKENIZERS))
 def test_a_tokenizer_that_would_take_all_memory_or_time_is_refused(loader: Loader, folder: Path, trick: str) -> None:
     tree = _bpe()
     TOKENIZERS[trick](tree)
-    (folder / "tokenizer.json").write_text(json.dumps(tree), encoding="utf-8")
+    (folder / "tokenizer.json").write_text(json.dumps(tree, separators=(",", ":")), encoding="utf-8")
     outcome = loader.open(folder)
     assert outcome.error == "ModelError", outcome
     assert outcome.seconds < SECONDS
@@ -381,4 +382,8 @@ def test_a_tokenizers_configuration_that_opens_can_be_written_again(folder: Path
     except ModelError as error:
         assert "nested too deeply" in str(error) or "not a readable" in str(error)
     else:
-        tokenizer.save(tmp_path, 128)
+
+        def deeper_in_the_program(left: int) -> None:
+            return deeper_in_the_program(left - 1) if left else tokenizer.save(tmp_path, 128)
+
+        deeper_in_the_program(200)

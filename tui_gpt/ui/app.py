@@ -97,9 +97,10 @@ class TuiGpt(Frame):
         await super().after_first_frame()
         name = "configure" if self.corpus_given else self.memory.tab
         await self.show_tab(name if name in {tab.name for tab in TABS} else "configure")
+        name_then = self.memory.run  # the first look forgets it for the newest
         await self._look_at_runs()
         alive = self.board.alive()
-        remembered = self.board.get(self.memory.run)
+        remembered = self.board.get(name_then)
         # A run in progress is more than one that was looked at last.
         chosen = remembered if remembered in alive or not alive else alive[0]
         if chosen is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from pathlib import Path
 from typing import Any, ClassVar
@@ -55,6 +56,7 @@ class Frame(App[None], inherit_bindings=False):
         self.animation_level = self.settings.animations
         self.memory: Memory = read_memory()
         self._memory_written = b""
+        self._making = asyncio.Lock()
         self._whole: dict[str, TabBody] = {}
         """Bodies that are made and know what was before; one that is still being made has nothing to remember."""
         # Not asked for each time: a query walks through every widget there is.
@@ -133,18 +135,10 @@ class Frame(App[None], inherit_bindings=False):
         """Show a tab, making it if this is the first time, and return its body."""
         base = self.screen_stack[0]
         bodies = base.query_one("#bodies", ContentSwitcher)
+        # One at a time: who asks for a tab that is being made gets it when it is whole.
+        async with self._making:
+            body = self._whole.get(name) or await self._make_tab(name, bodies)
         before = self.tab
-        body = next(iter(bodies.query(f"#body-{name}").results(TabBody)), None)
-        if body is None:
-            body = next(tab for tab in TABS if tab.name == name).load()(id=f"body-{name}")
-            body.display = False
-            await bodies.mount(body)
-            body.recall(self.memory.tabs.get(name, {}))
-            self._whole[name] = body
-            # A tab's widgets stay for the life of the app: walking over them again and again in search of garbage
-            # would make keys wait for up to a tenth of a second.
-            if not self.is_headless:
-                self.set_timer(_SETTLED_SECONDS, gc.freeze)
         if before is not body:
             if before is not None:
                 before.hidden()
@@ -156,6 +150,18 @@ class Frame(App[None], inherit_bindings=False):
             # The focus follows, unless a person is walking along the tab names.
             if not isinstance(base.focused, Tabs):
                 self.call_after_refresh(body.focus_first)
+        return body
+
+    async def _make_tab(self, name: str, bodies: ContentSwitcher) -> TabBody:
+        body = next(tab for tab in TABS if tab.name == name).load()(id=f"body-{name}")
+        body.display = False
+        await bodies.mount(body)
+        body.recall(self.memory.tabs.get(name, {}))
+        self._whole[name] = body
+        # A tab's widgets stay for the life of the app: walking over them again and again in search of garbage would
+        # make keys wait for up to a tenth of a second.
+        if not self.is_headless:
+            self.set_timer(_SETTLED_SECONDS, gc.freeze)
         return body
 
     async def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:

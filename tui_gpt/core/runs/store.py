@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -296,10 +297,19 @@ class RunStore:
         target = self.root / check_name(new, "new run name")
         with self._without_trainer(folder, "rename"):
             if os.path.lexists(target) and not (old != new and folder.samefile(target)):
-                raise RunError(f"there is a run named {new} already; choose another name, e.g. {self.unique_name(new)}")
-            folder.rename(target)
+                raise self._taken(new)
+            try:
+                folder.rename(target)
+            except OSError as error:
+                # Another one has taken it since, which a rename does not overwrite.
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise self._taken(new) from None
+                raise
             fsync_dir(self.root)
         return self.open(new)
+
+    def _taken(self, name: str) -> RunError:
+        return RunError(f"there is a run named {name} already; choose another name, e.g. {self.unique_name(name)}")
 
     def _existing(self, name: str) -> Path:
         folder = self.root / check_name(name, "run name")
