@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -80,6 +82,9 @@ class Frame(App[None], inherit_bindings=False):
     def on_load(self) -> None:
         """Before the terminal is taken over: from its first byte on, a signal must find somebody who gives it back."""
         self._signals = SystemSignals(self.end)
+        # What draws lines and curves has no other encoding, whatever LC_ALL=C and PYTHONUTF8=0 say of files and pipes.
+        if not self.is_headless and isinstance(sys.__stderr__, io.TextIOWrapper):
+            sys.__stderr__.reconfigure(encoding="utf-8")
 
     def get_key_display(self, binding: Binding) -> str:
         """A key as people read it; config.toml may call it anything."""

@@ -1,4 +1,4 @@
-"""Commands of the command line as real processes, many of them: each is forked from one that has imported the command line.
+"""Commands as real processes, many of them: each is forked from one that has imported the command line.
 
     python forked_commands.py
 
