@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from forked_commands import BROKEN, CLOSED, Commands, Done
-from training_runs import Scene, hold, last_words, release, tiny, until, wait_held
+from training_runs import Scene, last_words, tiny
 
 from tui_gpt.core.runs.child_process import trainer_environment
 
@@ -32,13 +32,6 @@ COMMANDS = (
 )
 """Those that do without torch; `{n}` is a new number each time. Nobody confirms anything, because stdin is empty."""
 
-HEAVY = (
-    *("runs save toy --as saved-{n}", "corpora show {text}", "corpora show {text} --json", "doctor --quick"),
-    *("doctor --quick --json", "sample toy --max-new-tokens 3 --seed 1", "eval toy", "eval toy --json"),
-    *("sample toy --max-new-tokens 3 --seed 1 --json", "chat toy", "config plan {text} --minutes 1 {fast}"),
-    *("config speed --seconds 0.1 {fast} --json", "runs fork toy --as fork-{n} --json --set train.max_steps=14"),
-    *("train {text} --name run-{n} --steps 2 {fast} --json", "train {text} --name far-{n} --steps 2 {fast} --detach"),
-)
 FAST = "--preset tiny --set train.compile=off --set train.device=cpu --set train.threads=1"
 
 
@@ -117,44 +110,6 @@ def test_with_every_stream_closed_commands_do_the_same(commands: Commands, home:
     assert "hello" in commands.run("models", "show", "toy").out
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("stderr", [BROKEN, FULL, CLOSED])
-def test_narration_that_nobody_hears_changes_nothing(
-    commands: Commands, home: Scene, whole: dict[str, Done], stderr: str
-) -> None:
-    number = stderr.removeprefix("/dev/")
-    for line, good in whole.items():
-        done = call(commands, home, line, number, stderr=stderr)
-        assert_no_fright(line, done)
-        assert done.code == good.code, (line, done)
-        names = {"toy-whole": f"toy-{number}", "moved-whole": f"moved-{number}"}
-        assert "models list" in line or done.out == _replaced(good.out, names), (line, done)
-
-
-def _replaced(text: str, names: dict[str, str]) -> str:
-    for old, new in names.items():
-        text = text.replace(old, new)
-    return text
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("stdout", "stderr"), [(BROKEN, None), (FULL, None), (BROKEN, BROKEN), (FULL, FULL)])
-def test_commands_that_compute_end_as_well(commands: Commands, home: Scene, stdout: str, stderr: str | None) -> None:
-    for line in HEAVY:
-        number = f"{Path(stdout).name}-{stderr is None}".lower()
-        done = commands.run(
-            *line.format(n=number, text=home.text, fast=FAST).split(),
-            stdout=stdout,
-            **({"stderr": stderr} if stderr else {}),
-        )
-        assert_no_fright(line, done)
-        silent = line.startswith(("runs save", "chat")) or line.endswith("--detach")
-        assert done.code == (1 if stdout == FULL and not silent else 0), (line, done)
-        if line.startswith("train"):
-            name = line.split()[3].format(n=number)
-            until(lambda name=name: (home.home / "models" / name).exists())  # type: ignore[misc]
-
-
 @contextmanager
 def told(scene: Scene, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A command whose stderr is a pipe that somebody reads; it ends with the block."""
@@ -169,31 +124,6 @@ def told(scene: Scene, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.kill()
-
-
-@pytest.mark.slow
-def test_a_follower_ends_when_nobody_hears_it_and_the_run_goes_on(scene: Scene) -> None:
-    run = scene.begin(tiny(scene.text, max_steps=100_000, eval_interval=2), "bard")
-    scene.start(run, hold(30))
-    wait_held(run, 30)
-    with told(scene, "runs", "follow", "bard") as follower:
-        assert follower.stderr is not None
-        assert b"validation loss" in follower.stderr.readline()
-        follower.stderr.close()
-        release(run, 30)
-        assert follower.wait(60) == 0
-    assert run.liveness() == "alive"
-
-
-@pytest.mark.slow
-def test_a_trainer_is_watched_to_its_end_when_nobody_hears_of_it(scene: Scene) -> None:
-    settings = ["--set", "train.eval_interval=2", "--set", "model.n_layer=1", "--set", "model.n_embd=32"]
-    with told(scene, "train", str(scene.text), *f"--name bard --steps 40 {FAST}".split(), *settings) as trainer:
-        assert trainer.stderr is not None
-        assert b"bard" in trainer.stderr.readline()
-        trainer.stderr.close()
-        assert trainer.wait(60) == 0
-    assert scene.models() == ["bard"]
 
 
 LOCALES = {
