@@ -13,6 +13,7 @@ from screen import run_screen, text_of, until
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
+from tui_gpt.core.config import SampleConfig
 from tui_gpt.core.model_handler import ModelHandler
 from tui_gpt.ui.app import TuiGpt
 from tui_gpt.ui.chat.picking import PickDialog
@@ -290,8 +291,8 @@ def test_every_field_of_sampling_shows_its_error_beside_it(home: Path) -> None:
             line.focus()
             right = line.value
             line.value = text
-            await until(pilot, lambda field=field: field.problem)
-            await until(pilot, lambda field=field: field.problem.split()[0] in text_of(field))
+            problem = await until(pilot, lambda field=field: field.problem)
+            await until(pilot, lambda field=field, problem=problem: problem.split()[0] in text_of(field))
             assert tab.sampling.settings is None
             assert field.explain().text
             line.value = right
@@ -304,6 +305,16 @@ def test_every_field_of_sampling_shows_its_error_beside_it(home: Path) -> None:
         assert not tab.conversation.turns
 
     run_chat(body, size=(80, 24), load=False)
+
+
+def test_a_seed_typed_while_the_model_is_on_its_way_stays(home: Path) -> None:
+    async def body(tab: ChatTab, pilot: Pilot[Any]) -> None:
+        settle(tab, seed=7)
+        tab.sampling.take_own(SampleConfig(temperature=0.4, seed=3, n_samples=2))
+        assert tab.sampling.preset == "own"
+        assert tab.sampling.settings == SampleConfig(temperature=0.4, seed=7, n_samples=2)
+
+    run_chat(body, load=False)
 
 
 def test_presets_fill_the_fields_and_leave_length_and_seed_alone(home: Path) -> None:

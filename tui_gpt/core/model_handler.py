@@ -86,9 +86,10 @@ class ModelHandler:
         found: dict[str, ModelEntry | DamagedModel] = {}
         for library in filter(None, (self.examples, self.library)):
             for name in library.names():
+                entry = self._examine(library, name)
                 # A model that was deleted since the look at the folder is no longer one to list.
-                if os.path.lexists(library.root / name):
-                    found[name] = self._examine(library, name)
+                if isinstance(entry, ModelEntry) or library.holds(name):
+                    found[name] = entry
         return [found[name] for name in sorted(found)]
 
     def get(self, name: str) -> ModelEntry:
@@ -260,9 +261,9 @@ def _steadily(library: ModelLibrary, name: str, read: Callable[[Path], T]) -> T:
         if folder is None:
             raise ModelError(f"the model {name} has been deleted meanwhile")
         try:
-            before = folder.stat().st_ino
+            before = _identity(folder)
             result = read(folder)
-            if folder.stat().st_ino == before:
+            if _identity(folder) == before:
                 return result
         except FileNotFoundError:
             continue
@@ -270,9 +271,16 @@ def _steadily(library: ModelLibrary, name: str, read: Callable[[Path], T]) -> T:
             raise ModelError(f"{folder} cannot be read: {error.strerror or error}") from None
         except ModelError:
             # Damaged only if it is not simply being replaced.
-            if folder.exists() and folder.stat().st_ino == before:
-                raise
+            with suppress(OSError):
+                if _identity(folder) == before:
+                    raise
     raise ModelError(f"the model {name} is being replaced all the time; try again later")
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """What no other folder has that took this one's name; the number of a folder that is gone is given again."""
+    found = folder.stat()
+    return found.st_ino, found.st_ctime_ns
 
 
 def _seal(folder: Path, record: ModelRecord) -> ModelRecord:

@@ -11,6 +11,7 @@ library's own:
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -50,15 +51,28 @@ class ModelLibrary:
             if obstacle is not None:
                 raise ModelError(f"{obstacle} is no folder, so there can be no library in it; move it out of the way")
             return []
-        self.restore_interrupted()
         try:
-            names = {path.name for path in self.root.iterdir() if path.is_dir()}
+            entries = [path.name for path in self.root.iterdir()]
         except OSError as error:
             raise ModelError(f"the library {self.root} cannot be read: {error.strerror}") from None
-        # A replacement that began after the first look is waited for, and its model counted.
-        self.restore_interrupted()
-        names |= {_name_of(path) for path in self._asides()}
-        return sorted(name for name in names if not name.startswith(".") and (self.root / name).is_dir())
+        # One look finds a model under its name or set aside, never neither; two looks could, while it is replaced.
+        names = {entry.removeprefix(_REPLACED) for entry in entries}
+        return sorted(name for name in names if not name.startswith(".") and self.holds(name))
+
+    def holds(self, name: str) -> bool:
+        """Whether a folder, or a link to one, has that name; one that is being replaced has it."""
+        for _ in range(_LOOKS):
+            self.restore_interrupted(name)
+            try:
+                return stat.S_ISDIR((self.root / name).stat().st_mode)
+            except FileNotFoundError:
+                # It may have been set aside since the first look, and be in its place again by the next one.
+                continue
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    return False
+                raise ModelError(f"the library {self.root} cannot be read: {error.strerror}") from None
+        return False
 
     def folder(self, name: str) -> Path | None:
         """The folder of that name, None when there is none. Raises ModelError for links and files."""

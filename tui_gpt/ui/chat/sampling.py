@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ OWN = "own"
 EDITED = "edited"
 _OWN_REASON = "As the run that made the model said."
 _EDITED_REASON = "As it stands here."
+# Another matter than how text is drawn.
+_APART = ("seed", "n_samples")
 _ORDER = (
     "temperature",
     "top_k",
@@ -34,8 +37,7 @@ _ORDER = (
     "repetition_penalty",
     "max_new_tokens",
     "stop",
-    "seed",
-    "n_samples",
+    *_APART,
 )
 
 
@@ -190,9 +192,12 @@ class SamplingPanel(VerticalScroll):
 
     def take_own(self, own: SampleConfig) -> None:
         """Another model: its own settings, unless a person has chosen others."""
+        before = to_dict(self.own)
         self.own = msgspec.structs.replace(own, n_samples=min(own.n_samples, MOST_SAMPLES))
         if self.preset == OWN:
-            self._fill(self.own)
+            # What is no part of how text is drawn may have been typed while the model was on its way.
+            typed_since = {name for name in _APART if self._fields[name].text != typed(before[name])}
+            self._fill(self.own, leave=typed_since)
 
     def remember(self) -> dict[str, Any]:
         """What to find again, as JSON."""
@@ -246,14 +251,14 @@ class SamplingPanel(VerticalScroll):
 
     # ---- within
 
-    def _fill(self, settings: SampleConfig) -> None:
+    def _fill(self, settings: SampleConfig, *, leave: Collection[str] = ()) -> None:
         for name, value in to_dict(settings).items():
-            self._fields[name].set_text(typed(value))
+            if name not in leave:
+                self._fields[name].set_text(typed(value))
 
     def _edited(self, name: str) -> None:
         settings = self.settings
-        # Seed and number of samples are another matter than how text is drawn.
-        if name not in ("seed", "n_samples"):
+        if name not in _APART:
             preset = preset_of(settings) if settings else None
             own = settings is not None and _alike(settings, self.own)
             self._show_preset(OWN if own else preset.name if preset else EDITED)
