@@ -146,8 +146,14 @@ class Terminal:
     @property
     def app(self) -> psutil.Process:
         """The app's process."""
+        return self.wait_for(lambda _shown: self._app())
+
+    def _app(self) -> psutil.Process | None:
+        """The app's process, once the shell has started it."""
         shell = psutil.Process(int(self._call("display-message", "-p", "-t", "app", "#{pane_pid}")))
-        return next(child for child in shell.children() if child.name() != "stty")
+        with suppress(psutil.NoSuchProcess):
+            return next((child for child in shell.children() if child.name() != "stty"), None)
+        return None
 
     @property
     def session(self) -> psutil.Process | None:

@@ -57,7 +57,7 @@ class ModelLibrary:
             raise ModelError(f"the library {self.root} cannot be read: {error.strerror}") from None
         # One look finds a model under its name or set aside, never neither; two looks could, while it is replaced.
         names = {entry.removeprefix(_REPLACED) for entry in entries}
-        return sorted(name for name in names if not name.startswith(".") and self.holds(name))
+        return sorted(name for name in names if name and not name.startswith(".") and self.holds(name))
 
     def holds(self, name: str) -> bool:
         """Whether a folder, or a link to one, has that name; one that is being replaced has it."""
