@@ -31,6 +31,7 @@ from tui_gpt.core.runs.commands import AckReader, CommandQueue, send
 from tui_gpt.core.runs.metrics import read_all
 from tui_gpt.core.runs.store import RunStore
 from tui_gpt.core.settings import read_settings
+from tui_gpt.engine.training.orders import answer_for_the_dead
 from tui_gpt.ui.app import TuiGpt
 from tui_gpt.ui.curves.history import RunHistory
 from tui_gpt.ui.memory import Memory, encode_memory, read_memory
@@ -223,7 +224,7 @@ def test_any_acknowledgement_is_read_or_passed_over(scene: Scene) -> None:
 
     def look(scene: Scene) -> None:
         AckReader(run).poll()
-        CommandQueue(run).expire_pending("started anew")
+        answer_for_the_dead(run, CommandQueue(run))
 
     fuzz(run / "acks.jsonl", scene, look, 3 * FEW)
 

@@ -29,6 +29,7 @@ from tui_gpt.core.runs.metrics import MetricsReader, without_superseded
 from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.engine.training import trainer
 from tui_gpt.engine.training.forking import fork_run
+from tui_gpt.engine.training.orders import answer_for_the_dead
 from tui_gpt.engine.training.origins import start_problem, start_tokenizer
 
 SEED = 20_260
@@ -348,7 +349,7 @@ def test_a_command_that_was_answered_before_the_power_went_stays_answered(tmp_pa
         assert len(acks) == len({*acks})
         given = {command.id for command in CommandQueue(stage).poll()}
         assert not given & {*acks}, "what was answered is not given out again"
-        CommandQueue(stage).expire_pending("started anew")
+        answer_for_the_dead(stage, CommandQueue(stage))
         assert list((stage / "commands").iterdir()) == []
 
     assert len(every_state(disk.points, states, check, mixed=8)) > 5

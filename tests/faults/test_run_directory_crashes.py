@@ -13,6 +13,7 @@ from tui_gpt.core.runs.checkpoints import clean_leftovers, list_checkpoints, new
 from tui_gpt.core.runs.child_process import trainer_environment
 from tui_gpt.core.runs.commands import AckReader, CommandQueue, send
 from tui_gpt.core.runs.store import DamagedRun, Run, RunStore
+from tui_gpt.engine.training.orders import answer_for_the_dead
 
 # Forks one process after the other. Number n kills itself before its n-th operation on a file below the folder; the
 # first that gets through ends the series. Python's audit events come before the operation that they announce.
@@ -158,7 +159,7 @@ def test_a_crash_while_obeying_never_gives_an_answered_command_again(tmp_path: P
         queue = CommandQueue(stage)
         given = [command.id for command in queue.poll()]
         assert given == [i for i in ids if i not in answered]
-        CommandQueue(stage).expire_pending("started anew")
+        answer_for_the_dead(stage, CommandQueue(stage))
         assert list((stage / "commands").iterdir()) == []
         assert sorted(ack.id for ack in AckReader(stage).poll()) == ids
 

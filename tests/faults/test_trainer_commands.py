@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from training_runs import (
     Scene,
+    fault,
     final_weights,
     hold,
     last_words,
@@ -78,6 +79,22 @@ def test_a_run_that_is_steered_in_every_way_and_stopped_learns_what_one_left_alo
     assert final_weights(run) == final_weights(reference)
     events = [record.values["event"] for record in records(run, "mark")]
     assert "paused" in events and "saved as model early" in events
+
+
+def test_what_is_asked_while_a_trainer_starts_is_obeyed_before_its_first_step(scene: Scene) -> None:
+    run = scene.begin(tiny(scene.text, max_steps=100_000))
+    stale = commands.send(run.folder, "stop")
+    process = scene.start(run, fault("clean", "hold"))
+    wait_held(run, "clean")
+    sent = [run.send("set_lr", {"factor": 0.5}), run.send("pause"), run.send("step", {"count": 2})]
+    release(run, "clean")
+    answers = [run.wait_for_ack(each, 60) for each in (stale, *sent)]
+    assert [ack and ack.outcome for ack in answers] == ["refused", "done", "done", "done"], answers
+    until(lambda: status_of(run).step == 2, run)
+    wait_state(run, "paused")
+    assert [record.step for record in records(run, "mark")][:2] == [0, 0]
+    assert obey(run, "stop").outcome == "done"
+    assert process.wait(60) == 0, last_words(run)
 
 
 def test_a_run_resumed_after_a_pause_goes_on_and_later_pauses_hold_at_once(scene: Scene) -> None:

@@ -63,15 +63,18 @@ def test_a_crash_after_the_answer_and_before_the_removal_gives_the_command_to_no
     assert len(AckReader(run).poll()) == 1
 
 
-def test_a_trainer_that_starts_expires_what_was_meant_for_its_forerunner(run: Path) -> None:
+def test_a_trainer_that_starts_inherits_what_was_meant_for_its_forerunner_and_obeys_what_comes_then(run: Path) -> None:
     command_id = send(run, "set_lr", {"factor": 0.5})
     first = CommandQueue(run)
     assert first.poll()  # takes effect, and then the process dies before it answers
     (run / "commands" / f".{command_id}.json.012345.tmp").write_bytes(b"{")
     second = CommandQueue(run)
-    assert second.expire_pending("the trainer was started anew") == 1
-    assert second.poll() == []
-    assert waiting(run) == []
+    (left,) = second.inherit()
+    later = send(run, "pause")
+    assert [command.id for command in second.poll()] == [later]
+    assert second.inherit() == []
+    second.acknowledge(left, "refused", "the trainer was started anew")
+    assert waiting(run) == [f"{later}.json"]
     (ack,) = AckReader(run).poll()
     assert (ack.outcome, ack.message) == ("refused", "the trainer was started anew")
 

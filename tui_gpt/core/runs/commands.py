@@ -256,19 +256,18 @@ class CommandQueue:
         )
         self._pay()
 
-    def expire_pending(self, message: str) -> int:
-        """Refuse all that waits, e.g. what was meant for a trainer that died before answering; returns how many.
+    def inherit(self) -> list[Command]:
+        """What lies there now, as meant for an earlier trainer: to be answered, and not to be obeyed.
 
-        A trainer calls it when it starts, so that a command that took effect just before a crash is not obeyed twice.
+        A trainer calls it once it holds the run, so that a command that took effect just before a crash is not obeyed
+        twice, and what is sent while it starts is. Raises RunError when the folder cannot be read.
         """
-        pending = self.poll()
-        for command in pending:
-            self.acknowledge(command, "refused", message)
+        inherited = self.poll()
         for path in self._folder.iterdir() if self._folder.is_dir() else ():
             # Left by a viewer that died while writing. One that is writing now sends again at the person's next try.
             if is_temporary(path.name):
                 self._remove(path)
-        return len(pending)
+        return inherited
 
     def _names(self) -> list[str]:
         try:

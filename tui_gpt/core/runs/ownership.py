@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-import filelock
 import psutil
 
 from tui_gpt.core.errors import RunError
+from tui_gpt.core.runs.folder_lock import FolderLock
 from tui_gpt.core.runs.plain_files import open_regular, reason
 from tui_gpt.core.runs.records import OWNER_FILE, STATUS_FILE, Owner, Status, read_optional, write_record
 
@@ -71,6 +71,11 @@ def is_running(owner: Owner) -> bool:
     return owner.host == platform.node() and owner.boot_id == boot_id() and start_token(owner.pid) == owner.start_token
 
 
+def has_ended(owner: Owner) -> bool:
+    """Whether this process is known to run no more; of one on another machine nothing is known."""
+    return owner.host == platform.node() and not is_running(owner)
+
+
 class TrainerLock:
     """Held for the trainer's life; the kernel lets go of it however the process ends.
 
@@ -81,8 +86,7 @@ class TrainerLock:
     def __init__(self, run_folder: Path, *, patience: float = 5.0) -> None:
         self._run_folder = run_folder
         self._patience = patience
-        # Not bound to a thread: a trainer may let go of it in another one than it took it in.
-        self._lock = filelock.FileLock(run_folder / LOCK_FILE, thread_local=False)
+        self._lock = FolderLock(run_folder / LOCK_FILE)
 
     def acquire(self) -> Owner:
         """Take the lock and say in owner.json who holds it. Raises RunError."""
@@ -97,7 +101,7 @@ class TrainerLock:
 
     def release(self) -> None:
         """Let go. Without the lock it does nothing."""
-        if self._lock.is_locked:
+        if self._lock.is_held:
             try:
                 (self._run_folder / OWNER_FILE).unlink(missing_ok=True)
             except OSError:
@@ -118,7 +122,7 @@ class TrainerLock:
 @contextmanager
 def without_trainer(run_folder: Path, *, patience: float = 0.5) -> Iterator[None]:
     """Keep every trainer out while the block changes the run's folder as a whole. Raises RunError when one is in."""
-    lock = filelock.FileLock(run_folder / LOCK_FILE, thread_local=False)
+    lock = FolderLock(run_folder / LOCK_FILE)
     _take(lock, run_folder, patience)
     try:
         yield
@@ -126,27 +130,23 @@ def without_trainer(run_folder: Path, *, patience: float = 0.5) -> Iterator[None
         lock.release()
 
 
-def _take(lock: filelock.BaseFileLock, run_folder: Path, patience: float) -> None:
+def _take(lock: FolderLock, run_folder: Path, patience: float) -> None:
     deadline = time.monotonic() + patience
-    while True:
-        # Taking a lock makes missing folders, and a run deleted meanwhile must not come back as an empty one.
-        if not run_folder.is_dir():
-            raise RunError(f"there is no run in {run_folder}; it may have been deleted or renamed")
-        try:
-            lock.acquire(timeout=0)
-            return
-        except filelock.Timeout:
+    try:
+        while not lock.acquire():
             owner = read_owner(run_folder)
             if (owner is not None and is_running(owner)) or time.monotonic() >= deadline:
                 raise RunError(
                     f"{run_folder.name} is being trained by {describe(owner)}; stop that trainer first "
                     f"(`tui-gpt runs stop {run_folder.name}`)"
-                ) from None
-        except OSError as error:
-            raise RunError(
-                f"{run_folder / LOCK_FILE} cannot be locked: {reason(error)}; check what lies there and its permissions"
-            ) from error
-        time.sleep(_RETRY_SECONDS)
+                )
+            time.sleep(_RETRY_SECONDS)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"there is no run in {run_folder}; it may have been deleted or renamed") from None
+    except OSError as error:
+        raise RunError(
+            f"{run_folder / LOCK_FILE} cannot be locked: {reason(error)}; check what lies there and its permissions"
+        ) from error
 
 
 def read_owner(run_folder: Path) -> Owner | None:

@@ -8,7 +8,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -202,7 +202,8 @@ def _effective_state(status: Status | None, alive: ownership.Liveness, owner: Ow
     if alive == "dead":
         return status.state if status.state in ENDED else "interrupted"
     # A trainer that resumes holds the lock before its first word: what is written is still its forerunner's.
-    return "starting" if owner is not None and owner.started > status.updated else status.state
+    of_forerunner = owner is None or owner.started > status.updated or ownership.has_ended(owner)
+    return "starting" if of_forerunner else status.state
 
 
 class RunStore:
@@ -283,11 +284,11 @@ class RunStore:
     def delete(self, name: str) -> int:
         """Delete a run, damaged or not, for good; returns the bytes freed. Raises RunError while a trainer is in it."""
         folder = self._existing(name)
-        size = _size(folder)
         doomed = temporary_sibling(folder)
         with self._without_trainer(folder, "delete"):
             folder.rename(doomed)
             fsync_dir(self.root)
+            size = _size(doomed)
             shutil.rmtree(doomed)
         return size
 
@@ -349,10 +350,12 @@ class RunStore:
         """Delete what processes that died while making or deleting a run left, once no living one can be at it."""
         with os.scandir(self.root) as entries:
             for entry in entries:
-                if not is_temporary(entry.name) or not entry.is_dir(follow_symlinks=False):
-                    continue
-                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_SECONDS:
-                    shutil.rmtree(entry.path, ignore_errors=True)
+                # Another process may finish what it makes there, or clean up as well, at any moment.
+                with suppress(FileNotFoundError):
+                    if not is_temporary(entry.name) or not entry.is_dir(follow_symlinks=False):
+                        continue
+                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_SECONDS:
+                        shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _size(folder: Path) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -18,32 +20,34 @@ if TYPE_CHECKING:
 _PAUSED_POLL_SECONDS = 0.05
 
 
+def answer_for_the_dead(run_folder: Path, queue: CommandQueue) -> None:
+    """Answer what an earlier trainer was asked and did not answer, without carrying it out.
+
+    What that trainer did may have lasted: then the mark that names the command is part of the run's history.
+    """
+    left = queue.inherit()
+    history = read_all(run_folder) if left else []
+    steps = {record.values.get("command"): record.step for record in history if record.kind == "mark"}
+    for command in left:
+        # An answer that the disk refuses is given with a later one.
+        with suppress(TuiGptError):
+            if command.id in steps:
+                told = f"was carried out at step {steps[command.id]}; the trainer ended before it could say so"
+                queue.acknowledge(command, "done", told)
+            else:
+                told = "the trainer that it was meant for had ended; send it again"
+                queue.acknowledge(command, "refused", told)
+
+
 class Orders:
     """Takes commands from the run's folder and carries them out on its trainer; while paused, waits for more."""
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Trainer, queue: CommandQueue) -> None:
         self._trainer = trainer
-        self._queue = CommandQueue(trainer.run.folder)
-        self._answer_for_the_dead()
+        self._queue = queue
         self._paused = False
         self._steps_while_paused = 0
         self.stop_asked = False
-
-    def _answer_for_the_dead(self) -> None:
-        """Answer what an earlier trainer was asked and did not answer, without carrying it out.
-
-        What that trainer did may have lasted: then the mark that names the command is part of the run's history.
-        """
-        left = self._queue.poll()
-        history = read_all(self._trainer.run.folder) if left else []
-        steps = {record.values.get("command"): record.step for record in history if record.kind == "mark"}
-        for command in left:
-            if command.id in steps:
-                told = f"was carried out at step {steps[command.id]}; the trainer ended before it could say so"
-                self.acknowledge(command, "done", told)
-            else:
-                self.acknowledge(command, "refused", "the trainer that it was meant for had ended; send it again")
-        self._queue.expire_pending("the trainer was starting; send it again")
 
     def obey(self) -> None:
         """Carry out what was asked since the last step; while paused, wait here for more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -20,9 +21,16 @@ _HEARTBEAT_SECONDS = 1.0
 
 
 class Reporter:
-    """Keeps the newest status and writes it from a thread of its own, so that long steps and saves still show life."""
+    """Keeps the newest status and writes it from a thread of its own, so that long steps and saves still show life.
 
-    def __init__(self, run_folder: Path, status: Status) -> None:
+    `on_lost` is called, from that thread or another, when the run's folder is not where it was: before each status,
+    because by then another run may have its name.
+    """
+
+    def __init__(self, run_folder: Path, status: Status, on_lost: Callable[[], None] | None = None) -> None:
+        self._folder, self._on_lost = run_folder, on_lost
+        found = run_folder.stat()
+        self._known_as = (found.st_dev, found.st_ino)
         self._writer = StatusWriter(run_folder, interval=_HEARTBEAT_SECONDS)
         self._guard = threading.Lock()
         self._status = status
@@ -92,6 +100,9 @@ class Reporter:
     def _write(self) -> None:
         if self._silent:
             return
+        if self._on_lost is not None and self._is_lost():
+            self._on_lost()
+            return
         # A full disk must not end the training: the next beat tries again.
         try:
             self._writer.write(self._status, force=True)
@@ -101,6 +112,15 @@ class Reporter:
             self.degraded = str(error)
         else:
             self.degraded = ""
+
+    def _is_lost(self) -> bool:
+        try:
+            found = self._folder.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False  # a disk that does not answer now may do so later
+        return (found.st_dev, found.st_ino) != self._known_as
 
 
 class MemoryGauge:

@@ -12,6 +12,7 @@ import msgspec
 from tui_gpt.core.config import LARGEST_LEARNING_RATE
 from tui_gpt.core.errors import ConfigError, TuiGptError
 from tui_gpt.core.runs.checkpoints import publish_checkpoint, rotate
+from tui_gpt.core.runs.commands import CommandQueue
 from tui_gpt.core.runs.metrics import MetricsWriter, Value
 from tui_gpt.core.runs.store import Run
 from tui_gpt.engine.generation.evaluation import evaluate_tokens
@@ -43,7 +44,10 @@ class Interruption:
 
 
 class Trainer:
-    """One run's loop in one process. Under torchrun the first rank decides, and the others follow it step by step."""
+    """One run's loop in one process. Under torchrun the first rank decides, and the others follow it step by step.
+
+    Only the first one has `commands`.
+    """
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class Trainer:
         interruption: Interruption,
         *,
         total_steps: int | None,
+        commands: CommandQueue | None,
     ) -> None:
         self.run, self.learner, self.corpus = run, learner, corpus
         self.config = learner.config
@@ -66,6 +71,7 @@ class Trainer:
         self.reporter = reporter
         self.interruption = interruption
         self.total_steps = total_steps
+        self._commands = commands
         self.lr_factor = 1.0
         """What to multiply the learning rate with before the first step: how a run that failed is taken up again."""
         self.clock = RunClock(counters.elapsed_seconds)
@@ -87,9 +93,9 @@ class Trainer:
 
     def loop(self) -> Outcome:
         """Train until the run is done, is stopped, or cannot go on."""
-        if self.ranks.leads:
+        if self._commands is not None:
             self.metrics = MetricsWriter(self.run.folder, self.counters.step, {"elapsed": self.clock.elapsed})
-            self._orders = Orders(self)
+            self._orders = Orders(self, self._commands)
         try:
             if self.ranks.leads and self.lr_factor != 1.0:
                 self.scale_learning_rate(self.counters.lr_scale * self.lr_factor)

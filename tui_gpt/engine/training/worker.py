@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -26,6 +27,7 @@ from tui_gpt.core import locations
 from tui_gpt.core.config import RunConfig, TrainConfig
 from tui_gpt.core.errors import ConfigError, CorpusError, RunError, TuiGptError
 from tui_gpt.core.runs.checkpoints import clean_leftovers
+from tui_gpt.core.runs.commands import CommandQueue
 from tui_gpt.core.runs.metrics import read_all
 from tui_gpt.core.runs.ownership import TrainerLock
 from tui_gpt.core.runs.records import EXECUTION_FILE, ExecutionRecord, State, Status, write_record
@@ -38,6 +40,7 @@ from tui_gpt.engine.training.devices import available_memory, choose_execution
 from tui_gpt.engine.training.distributed import Ranks
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.length import is_long_run, total_steps
+from tui_gpt.engine.training.orders import answer_for_the_dead
 from tui_gpt.engine.training.origins import start_folder, start_tokenizer
 from tui_gpt.engine.training.priority import give_way
 from tui_gpt.engine.training.reporting import Reporter, say
@@ -124,11 +127,13 @@ def _leave_signals_to_the_first_rank() -> None:
 
 def _lead(run: Run, ranks: Ranks, interruption: Interruption, lr_factor: float = 1.0) -> int:
     """What the only, or the first, process does."""
-    reporter = Reporter(run.folder, _first_status(run))
+    reporter = Reporter(run.folder, _first_status(run), on_lost=partial(_leave_nothing, run))
     reporter.start()
     try:
+        commands = CommandQueue(run.folder)
+        answer_for_the_dead(run.folder, commands)
         clean_leftovers(run.folder)
-        outcome = _train(run, ranks, reporter, interruption, lr_factor)
+        outcome = _train(run, ranks, reporter, interruption, commands, lr_factor)
     except TuiGptError as error:
         say(f"error: {error}")
         reporter.end("failed", str(error))
@@ -160,6 +165,15 @@ def _lead(run: Run, ranks: Ranks, interruption: Interruption, lr_factor: float =
     if outcome.ending == "interrupted":
         return _EXIT_CODES[signal.Signals(interruption.signum)]
     return 1 if outcome.ending == "failed" else 0
+
+
+def _leave_nothing(run: Run) -> None:
+    """The end of a trainer that has lost its run: at once, from any thread, before it writes into what is there now."""
+    say(
+        f"error: the run's folder is no longer at {run.folder}, so nothing of it can be saved; it was "
+        "deleted or moved, and the trainer ends"
+    )
+    os._exit(RunError.exit_code)
 
 
 def _damage_to_tokens(run: Run, error: Exception) -> str:
@@ -198,7 +212,9 @@ def _first_status(run: Run) -> Status:
     )
 
 
-def _train(run: Run, ranks: Ranks, reporter: Reporter, interruption: Interruption, lr_factor: float) -> Outcome:
+def _train(
+    run: Run, ranks: Ranks, reporter: Reporter, interruption: Interruption, commands: CommandQueue, lr_factor: float
+) -> Outcome:
     say(f"run {run.name}, process {os.getpid()}" + (f", {ranks.world_size} ranks" if ranks.world_size > 1 else ""))
     reporter.update(state="preparing", activity="opening the corpus")
     corpus = _open_corpus(run)
@@ -207,7 +223,7 @@ def _train(run: Run, ranks: Ranks, reporter: Reporter, interruption: Interruptio
     reporter.update(device=execution.device_name)
     for reason in execution.reasons:
         say(reason)
-    trainer = _build(run, ranks, corpus, execution, reporter, interruption)
+    trainer = _build(run, ranks, corpus, execution, reporter, interruption, commands)
     trainer.lr_factor = lr_factor
     return trainer.loop()
 
@@ -222,7 +238,7 @@ def _follow(run: Run, ranks: Ranks, interruption: Interruption) -> None:
     _leave_signals_to_the_first_rank()
     execution = run.execution()
     assert execution is not None, "the first rank wrote it before it joined"
-    _build(run, ranks, corpus, execution, reporter, interruption, joined=True).loop()
+    _build(run, ranks, corpus, execution, reporter, interruption, None, joined=True).loop()
 
 
 def _join(ranks: Ranks, wanted: str) -> None:
@@ -269,6 +285,7 @@ def _build(
     execution: ExecutionRecord,
     reporter: Reporter,
     interruption: Interruption,
+    commands: CommandQueue | None,
     *,
     joined: bool = False,
 ) -> Trainer:
@@ -294,7 +311,7 @@ def _build(
         last_checkpoint=counters.step or None,
         activity="",
     )
-    return Trainer(run, learner, corpus, counters, reporter, interruption, total_steps=steps)
+    return Trainer(run, learner, corpus, counters, reporter, interruption, total_steps=steps, commands=commands)
 
 
 def _require_even_shares(train: TrainConfig, ranks: Ranks) -> None:
