@@ -104,7 +104,7 @@ class DryTrainer(Trainer):
         self.reporter: Reporter = _Reporter(run.folder, worker._first_status(run), account)
         self.reporter.update(force=True)
         commands = CommandQueue(run.folder)
-        answer_for_the_dead(run.folder, commands)
+        commands.inherit()
         clean_leftovers(run.folder)
         counters = self._restore()
         if counters is None:
@@ -117,6 +117,7 @@ class DryTrainer(Trainer):
         self.interruption = Interruption(signum=1)  # so that nobody waits while the run is paused
         self.clock = RunClock(self.counters.elapsed_seconds)
         self._begin_segment()
+        answer_for_the_dead(run.folder, commands)
         self.orders = Orders(self, commands)
         self.reporter.update(state="running")
         return True

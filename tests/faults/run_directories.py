@@ -174,8 +174,11 @@ class RunDirectories(RuleBasedStateMachine):
         account.curve_is_damaged, account.promised_scale = True, None
         self.followers.pop(run.name, None)
         if how == 8:
-            os.truncate(path, place % size)
-            cut_lines(lines, place % size)
+            place %= size
+            # Not only the line's end: nobody would miss it.
+            place -= path.read_bytes()[place] == ord("\n")
+            os.truncate(path, place)
+            cut_lines(lines, place)
         else:
             break_line(path, lines, place)
 

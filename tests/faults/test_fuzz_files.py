@@ -224,7 +224,9 @@ def test_any_acknowledgement_is_read_or_passed_over(scene: Scene) -> None:
 
     def look(scene: Scene) -> None:
         AckReader(run).poll()
-        answer_for_the_dead(run, CommandQueue(run))
+        successor = CommandQueue(run)
+        successor.inherit()
+        answer_for_the_dead(run, successor)
 
     fuzz(run / "acks.jsonl", scene, look, 3 * FEW)
 

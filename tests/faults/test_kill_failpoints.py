@@ -203,6 +203,36 @@ def test_a_command_is_answered_once_and_what_the_answer_says_is_what_became_of_i
     assert ack.outcome == ("done" if at in lasting else "refused"), ack.message
 
 
+SAVE = {
+    "before the model has its name": fault("put", "kill"),
+    "after the model has its name": fault("put", "kill-after"),
+    "after the diary": fault("diary", "kill-after"),
+    "within the mark": fault("append", "torn", has="saved as model"),
+    "before the answer": fault("acknowledge", "kill"),
+}
+
+
+@pytest.mark.parametrize(
+    "at", [at if at.startswith("after the model") else pytest.param(at, marks=pytest.mark.slow) for at in SAVE]
+)
+def test_a_model_that_was_asked_for_is_there_exactly_where_the_answer_says_so(stage: Scene, at: str) -> None:
+    name = f"kept-{list(SAVE).index(at)}"
+    run = stage.begin(tiny(stage.text, **EVERYTHING), f"save-{list(SAVE).index(at)}")
+    process = stage.fork(run, hold(LR_STEP - 1), SAVE[at])
+    wait_held(run, LR_STEP - 1)
+    sent = run.send("save", {"name": name})
+    release(run, LR_STEP - 1)
+    assert process.wait() == -signal.SIGKILL, last_words(run)
+    kill_and_resume(stage, run)
+    (ack,) = (ack for ack in AckReader(run.folder).poll() if ack.id == sent)
+    done = not at.startswith("before the model")
+    assert (ack.outcome, ack.step) == (("done", LR_STEP) if done else ("refused", None)), ack.message
+    assert (name in stage.models()) == done
+    assert (stage.home / "notes.txt").read_text(encoding="utf-8").count(f"{name}") == done
+    ended_in_good_order(run, stage.home)
+    assert differences(run, reference_of(stage), stage.home) == []
+
+
 @pytest.mark.slow
 def test_a_trainer_killed_while_it_answers_for_a_dead_one_is_answered_for_by_the_next(stage: Scene) -> None:
     run = stage.begin(tiny(stage.text, **EVERYTHING), "answering")

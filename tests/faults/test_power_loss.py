@@ -349,7 +349,9 @@ def test_a_command_that_was_answered_before_the_power_went_stays_answered(tmp_pa
         assert len(acks) == len({*acks})
         given = {command.id for command in CommandQueue(stage).poll()}
         assert not given & {*acks}, "what was answered is not given out again"
-        answer_for_the_dead(stage, CommandQueue(stage))
+        successor = CommandQueue(stage)
+        successor.inherit()
+        answer_for_the_dead(stage, successor)
         assert list((stage / "commands").iterdir()) == []
 
     assert len(every_state(disk.points, states, check, mixed=8)) > 5

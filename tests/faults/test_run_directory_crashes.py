@@ -159,7 +159,9 @@ def test_a_crash_while_obeying_never_gives_an_answered_command_again(tmp_path: P
         queue = CommandQueue(stage)
         given = [command.id for command in queue.poll()]
         assert given == [i for i in ids if i not in answered]
-        answer_for_the_dead(stage, CommandQueue(stage))
+        successor = CommandQueue(stage)
+        successor.inherit()
+        answer_for_the_dead(stage, successor)
         assert list((stage / "commands").iterdir()) == []
         assert sorted(ack.id for ack in AckReader(stage).poll()) == ids
 

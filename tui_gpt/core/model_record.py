@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -98,7 +99,12 @@ class _SchemaOnly(msgspec.Struct):
 
 def utc_now() -> str:
     """This moment as records keep it: UTC, ISO 8601, whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc_time(time.time())
+
+
+def utc_time(moment: float) -> str:
+    """A moment in Unix seconds as records keep it; such texts sort by time."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def encode_record(record: ModelRecord) -> bytes:

@@ -207,6 +207,8 @@ class CommandQueue:
         self._folder = run_folder / COMMANDS_FOLDER
         self._acks = run_folder / ACKS_FILE
         self._acknowledged = {ack.id for ack in AckReader(run_folder).poll()}
+        self.inherited: list[Command] = []
+        """What was meant for an earlier trainer, and is to be answered."""
         self._given: set[str] = set()
         self._owed: list[Ack] = []
 
@@ -256,18 +258,17 @@ class CommandQueue:
         )
         self._pay()
 
-    def inherit(self) -> list[Command]:
-        """What lies there now, as meant for an earlier trainer: to be answered, and not to be obeyed.
+    def inherit(self) -> None:
+        """Take what lies there now as meant for an earlier trainer: it is in `inherited`, and no poll gives it out.
 
         A trainer calls it once it holds the run, so that a command that took effect just before a crash is not obeyed
         twice, and what is sent while it starts is. Raises RunError when the folder cannot be read.
         """
-        inherited = self.poll()
+        self.inherited += self.poll()
         for path in self._folder.iterdir() if self._folder.is_dir() else ():
             # Left by a viewer that died while writing. One that is writing now sends again at the person's next try.
             if is_temporary(path.name):
                 self._remove(path)
-        return inherited
 
     def _names(self) -> list[str]:
         try:

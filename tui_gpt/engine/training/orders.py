@@ -13,6 +13,7 @@ import msgspec
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.runs.commands import Command, CommandQueue
 from tui_gpt.core.runs.metrics import read_all
+from tui_gpt.engine.training.publishing import model_saved_since
 
 if TYPE_CHECKING:
     from tui_gpt.engine.training.trainer import Trainer
@@ -21,22 +22,31 @@ _PAUSED_POLL_SECONDS = 0.05
 
 
 def answer_for_the_dead(run_folder: Path, queue: CommandQueue) -> None:
-    """Answer what an earlier trainer was asked and did not answer, without carrying it out.
+    """Answer what an earlier trainer was asked and did not answer, without carrying it out, once the run goes on.
 
-    What that trainer did may have lasted: then the mark that names the command is part of the run's history.
+    What that trainer did may have lasted: then the mark that names the command is part of the run's history, or the
+    model that it asked for is in the library.
     """
-    left = queue.inherit()
-    history = read_all(run_folder) if left else []
+    history = read_all(run_folder) if queue.inherited else []
     steps = {record.values.get("command"): record.step for record in history if record.kind == "mark"}
-    for command in left:
+    for command in queue.inherited:
+        step = steps.get(command.id, _saved_at(run_folder, command))
         # An answer that the disk refuses is given with a later one.
         with suppress(TuiGptError):
-            if command.id in steps:
-                told = f"was carried out at step {steps[command.id]}; the trainer ended before it could say so"
-                queue.acknowledge(command, "done", told)
+            if step is not None:
+                told = f"was carried out at step {step}; the trainer ended before it could say so"
+                queue.acknowledge(command, "done", told, step=step)
             else:
                 told = "the trainer that it was meant for had ended; send it again"
                 queue.acknowledge(command, "refused", told)
+
+
+def _saved_at(run_folder: Path, command: Command) -> int | None:
+    name = command.arguments.get("name")
+    if command.kind != "save" or not isinstance(name, str):
+        return None
+    saved = model_saved_since(run_folder, name, command.sent)
+    return saved.steps if saved else None
 
 
 class Orders:

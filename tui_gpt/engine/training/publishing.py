@@ -7,13 +7,23 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from tui_gpt.core.config import to_dict
 from tui_gpt.core.errors import ModelError, RunError, TuiGptError
 from tui_gpt.core.model_handler import ModelEntry, ModelHandler
-from tui_gpt.core.model_record import CorpusRecord, ModelRecord, SampleRecord, TokenizerRecord
+from tui_gpt.core.model_record import CorpusRecord, ModelRecord, SampleRecord, TokenizerRecord, utc_time
 from tui_gpt.core.notes import append_entry, read_entries
 from tui_gpt.core.runs.checkpoints import CheckpointInfo, verify_checkpoint
-from tui_gpt.core.runs.records import DataRecord, Record, read_optional, write_record
+from tui_gpt.core.runs.records import (
+    RUN_FILE,
+    DataRecord,
+    Record,
+    RunRecord,
+    read_optional,
+    read_record,
+    write_record,
+)
 from tui_gpt.core.runs.store import Run
 from tui_gpt.core.sizes import parameters
 from tui_gpt.engine.training.samples import Sample
@@ -56,6 +66,23 @@ def published_model(run: Run, sha256: str) -> ModelEntry | None:
         return None
     _complete_diary(handler, entry.name, entry.record)
     return entry
+
+
+def model_saved_since(run_folder: Path, name: str, moment: float) -> ModelRecord | None:
+    """The record of the model `name` if it was made of this run's weights after that moment, in Unix seconds."""
+    handler = ModelHandler()
+    try:
+        run = read_record(run_folder / RUN_FILE, RunRecord)
+        record = handler.get(name).record
+    except TuiGptError:
+        return None
+    if record is None or record.created < utc_time(moment):
+        return None
+    # As JSON, which does not tell a tuple from a list.
+    if msgspec.json.encode(record.config) != msgspec.json.encode(to_dict(run.config)):
+        return None
+    _complete_diary(handler, name, record)
+    return record
 
 
 def _complete_diary(handler: ModelHandler, name: str, record: ModelRecord) -> None:

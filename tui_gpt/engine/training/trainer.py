@@ -23,7 +23,7 @@ from tui_gpt.engine.training.distributed import Ranks
 from tui_gpt.engine.training.keeping import Keeper
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.milestones import EvaluationPlan
-from tui_gpt.engine.training.orders import Orders
+from tui_gpt.engine.training.orders import Orders, answer_for_the_dead
 from tui_gpt.engine.training.publishing import bits_per_byte
 from tui_gpt.engine.training.reporting import MemoryGauge, Reporter, say
 from tui_gpt.engine.training.run_clock import RunClock, Throughput
@@ -95,6 +95,7 @@ class Trainer:
         """Train until the run is done, is stopped, or cannot go on."""
         if self._commands is not None:
             self.metrics = MetricsWriter(self.run.folder, self.counters.step, {"elapsed": self.clock.elapsed})
+            answer_for_the_dead(self.run.folder, self._commands)
             self._orders = Orders(self, self._commands)
         try:
             if self.ranks.leads and self.lr_factor != 1.0:

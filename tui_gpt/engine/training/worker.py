@@ -40,7 +40,6 @@ from tui_gpt.engine.training.devices import available_memory, choose_execution
 from tui_gpt.engine.training.distributed import Ranks
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.length import is_long_run, total_steps
-from tui_gpt.engine.training.orders import answer_for_the_dead
 from tui_gpt.engine.training.origins import start_folder, start_tokenizer
 from tui_gpt.engine.training.priority import give_way
 from tui_gpt.engine.training.reporting import Reporter, say
@@ -131,7 +130,7 @@ def _lead(run: Run, ranks: Ranks, interruption: Interruption, lr_factor: float =
     reporter.start()
     try:
         commands = CommandQueue(run.folder)
-        answer_for_the_dead(run.folder, commands)
+        commands.inherit()
         clean_leftovers(run.folder)
         outcome = _train(run, ranks, reporter, interruption, commands, lr_factor)
     except TuiGptError as error:
