@@ -45,6 +45,18 @@ except RunError as error:
 """
 
 
+FORKING = """
+import os, sys
+from pathlib import Path
+from tui_gpt.core.runs.ownership import TrainerLock
+with TrainerLock(Path(sys.argv[1])):
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+    sys.stdin.readline()
+"""
+
+
 def until(condition: Callable[[], object], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -242,3 +254,24 @@ def test_a_lock_that_is_a_folder_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "trainer.lock").mkdir()
     with pytest.raises(RunError, match="cannot be locked"):
         TrainerLock(tmp_path).acquire()
+
+
+def test_what_a_trainer_forked_does_not_hold_its_run_when_it_is_killed(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", FORKING, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=trainer_environment(),
+    )
+    try:
+        assert holder.stdout is not None and holder.stdin is not None
+        child = int(holder.stdout.readline())
+        assert liveness(tmp_path) == "alive"
+        holder.kill()
+        holder.wait(20)
+        assert start_token(child) is not None, "it lives, and waits"
+        assert liveness(tmp_path) == "dead"
+    finally:
+        holder.stdin.close()
+        holder.stdout.close()

@@ -1,7 +1,7 @@
 """A lock on a folder that is there: unlike filelock's, it makes no folder, and notices when its own was moved away.
 
 Without both, whoever waits for a run that is deleted meanwhile would bring it back as an empty one, or hold the lock of
-what no longer has its name.
+what no longer has its name. As filelock's, it is not held by processes that are forked from its holder.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import errno
 import fcntl
 import os
 import stat
+import weakref
 from pathlib import Path
+
+_held: weakref.WeakSet[FolderLock] = weakref.WeakSet()
 
 
 class FolderLock:
@@ -47,6 +50,7 @@ class FolderLock:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
+        _held.add(self)
         return True
 
     def release(self) -> None:
@@ -54,5 +58,19 @@ class FolderLock:
         if self._descriptor is not None:
             # Closing would leave it to any process that was forked meanwhile.
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+            _held.discard(self)
+
+
+def _forget_all() -> None:
+    """In a forked process, which shares what is open: its copy would hold the lock after the holder was killed."""
+    for lock in list(_held):
+        lock._forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
