@@ -335,3 +335,14 @@ def test_presets_fill_the_fields_and_leave_length_and_seed_alone(home: Path) -> 
         assert tab.sampling.settings.stop == ("\n\n", "THE END")
 
     run_chat(body, load=False)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5])
+def test_a_window_without_room_for_the_prompt_draws_none(home: Path, width: int) -> None:
+    async def body(tab: ChatTab, pilot: Pilot[Any]) -> None:
+        await pilot.resize_terminal(width, 24)
+        await pilot.pause()
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "Text for the model" in text_of(tab.screen))
+
+    run_chat(body, load=False)

@@ -213,8 +213,9 @@ def test_a_model_with_any_file_damaged_is_told_refused_and_can_be_deleted(
     original: Path, tmp_path: Path, damage: str
 ) -> None:
     for name in MODEL_FILES:
-        # Without its record it is a model made elsewhere, whose files nobody knows.
-        if (name, damage) != (RECORD_NAME, "missing"):
+        # Without its record it is a model made elsewhere, whose files nobody knows. Of the record itself nobody knows
+        # the hash: another digit in a loss is as good as the one before.
+        if name != RECORD_NAME or (damage != "missing" and not damage.startswith("flipped")):
             assert_told_and_refused(original, tmp_path / name, name, damage)
 
 

@@ -375,6 +375,7 @@ def test_runs_hold_what_was_done_to_them_whatever_happens() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # to find the shortest example takes its time
 def test_runs_hold_what_was_done_to_them_whatever_happens_for_long() -> None:
     run_state_machine_as_test(
         AnythingHappens, settings=settings(max_examples=400, stateful_step_count=50, suppress_health_check=CHECKS)

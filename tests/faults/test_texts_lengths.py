@@ -11,16 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from peak_memory import PEAK_BYTES
 
 from tui_gpt.engine.text.char_tokenizer import CharTokenizer
 from tui_gpt.engine.text.token_files import LONGEST_RUN, TokenFileWriter
 from tui_gpt.engine.text.tokenizer import TokenArray
 
-MEASURED = """
-import resource, sys
+MEASURED = f"""{PEAK_BYTES}
+import sys
 from tui_gpt import cli
 code = cli.run(sys.argv[1:])
-print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)
+print("peak", peak_bytes(), file=sys.stderr)
 sys.exit(code)
 """
 WORKERS = min(os.cpu_count() or 1, 8)

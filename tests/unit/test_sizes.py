@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peak_memory import PEAK_BYTES
 
 from tui_gpt.core.config import ModelConfig, RunConfig, TrainConfig
 from tui_gpt.core.errors import ConfigError, MemoryLimitError
@@ -147,7 +148,9 @@ def test_every_remedy_can_be_set_as_it_is_written() -> None:
 
 
 # A process of its own per size: resident memory never shrinks. The network of no size takes what libraries load once.
-PEAK = r"""
+PEAK = (
+    PEAK_BYTES
+    + r"""
 import json, resource, sys
 import msgspec, torch
 from tui_gpt.core.config import ModelConfig, TrainConfig
@@ -192,8 +195,9 @@ else:
     write(none, 1)
     before = resident()
     write(model, train.batch_size)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+print(peak_bytes() - before)
 """
+)
 
 SHAKESPEARE = {"n_layer": 6, "n_embd": 384, "n_head": 6, "n_positions": 256, "vocab_size": 65, "dropout": 0.2}
 STORIES = {"n_layer": 4, "n_embd": 256, "n_head": 4, "n_positions": 512, "vocab_size": 50257}

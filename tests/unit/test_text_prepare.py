@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from peak_memory import PEAK_BYTES
 
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.errors import CorpusError
@@ -281,13 +282,13 @@ def test_a_spread_sample_comes_from_everywhere_and_is_as_large_as_asked() -> Non
     assert int(sample[-1]) > 285
 
 
-MEASURE = """
-import resource, sys
+MEASURE = f"""{PEAK_BYTES}
+import sys
 from pathlib import Path
 from tui_gpt.core.config import DataConfig
 from tui_gpt.engine.text.prepare import prepare
 p = prepare(DataConfig(corpus=sys.argv[1], tokenizer=sys.argv[2]), cache=Path(sys.argv[3]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, p.facts.bytes)
+print(peak_bytes(), p.facts.bytes)
 """
 
 

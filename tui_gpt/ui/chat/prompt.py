@@ -6,10 +6,10 @@ from textual import events
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
-from textual.widgets import TextArea
 
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.ui.dialogs.explanation import Explanation
+from tui_gpt.ui.widgets.text_editor import TextEditor
 
 LONGEST = 200_000
 """Characters that are taken from the clipboard at once."""
@@ -20,7 +20,7 @@ _LEFT_TO_THE_APP = frozenset({"select_line", "select_all"})
 """Their function keys switch tabs."""
 
 
-class Prompt(TextArea):
+class Prompt(TextEditor):
     """Where the text to continue is typed."""
 
     DEFAULT_CSS = """

@@ -9,13 +9,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Button, Static, TextArea
+from textual.widgets import Button, Static
 
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.ui.dialogs.dialog import Dialog
+from tui_gpt.ui.widgets.text_editor import TextEditor
 
 
-class NoteArea(TextArea):
+class NoteArea(TextEditor):
     """A text field that shows pasted control characters instead of obeying them."""
 
     def on_paste(self, event: events.Paste) -> None:
