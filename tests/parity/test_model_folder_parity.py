@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from tui_gpt.core.config import ModelConfig, SampleConfig
 from tui_gpt.core.errors import MemoryLimitError, ModelError
@@ -24,6 +33,10 @@ from tui_gpt.engine.text.char_tokenizer import CharTokenizer
 from tui_gpt.engine.text.tokenizer import Tokenizer
 
 TEXT = "Once upon a time a small fox 🦊 met a café owner. “Hello!”\n  They had 3,14 pies — don't you?\n" * 3
+
+
+THEIRS: dict[str, Any] = {"qwen3": (Qwen3Config, Qwen3ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
+FAMILIES = [(family, tied) for family in ("gpt2", "qwen3", "llama") for tied in (True, False)]
 
 
 def tokenizer_named(kind: str) -> Tokenizer:
@@ -41,7 +54,7 @@ def loud(model: ModelConfig) -> GPT:
 
 def written(folder: Path, family: str, kind: str, **shape: Any) -> tuple[GPT, Tokenizer]:
     tokenizer = tokenizer_named(kind)
-    sizes = {"n_positions": 240, "n_embd": 24, "n_layer": 2, "n_head": 4, "n_kv_head": 2 if family == "qwen3" else None}
+    sizes = {"n_positions": 240, "n_embd": 24, "n_layer": 2, "n_head": 4, "n_kv_head": None if family == "gpt2" else 2}
     model = ModelConfig(family=family, vocab_size=tokenizer.vocab_size, **(sizes | shape))  # type: ignore[arg-type]
     network = loud(model)
     folder.mkdir(exist_ok=True)
@@ -50,7 +63,7 @@ def written(folder: Path, family: str, kind: str, **shape: Any) -> tuple[GPT, To
 
 
 @pytest.mark.parametrize("kind", ["char", "bpe"])
-@pytest.mark.parametrize(("family", "tied"), [("gpt2", True), ("gpt2", False), ("qwen3", True), ("qwen3", False)])
+@pytest.mark.parametrize(("family", "tied"), FAMILIES)
 def test_a_written_folder_opens_in_transformers_with_equal_ids_logits_and_text(
     tmp_path: Path, family: str, tied: bool, kind: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,7 +104,7 @@ def test_the_generation_defaults_reach_transformers(tmp_path: Path) -> None:
     assert (defaults.top_p, defaults.min_p, defaults.eos_token_id) == (0.9, 0.05, tokenizer.eot_id)
 
 
-@pytest.mark.parametrize("family", ["gpt2", "qwen3"])
+@pytest.mark.parametrize("family", ["gpt2", "qwen3", "llama"])
 def test_a_written_folder_reads_back_to_the_last_bit(tmp_path: Path, family: str) -> None:
     network, tokenizer = written(tmp_path, family, "bpe", tie_word_embeddings=False)
     loaded = read_model_folder(tmp_path)
@@ -131,8 +144,9 @@ def saved_by_transformers(folder: Path, family: str, *, shard: str = "5GB", tied
         )
         theirs: Any = GPT2LMHeadModel(config)
     else:
-        theirs = Qwen3ForCausalLM(
-            Qwen3Config(
+        configuration, network = THEIRS[family]
+        theirs = network(
+            configuration(
                 vocab_size=tokenizer.vocab_size + 7,
                 max_position_embeddings=64,
                 hidden_size=32,
@@ -152,7 +166,7 @@ def saved_by_transformers(folder: Path, family: str, *, shard: str = "5GB", tied
 
 
 @pytest.mark.parametrize("shard", ["5GB", "30KB"])
-@pytest.mark.parametrize(("family", "tied"), [("gpt2", True), ("qwen3", True), ("qwen3", False)])
+@pytest.mark.parametrize(("family", "tied"), [("gpt2", True), ("qwen3", True), ("qwen3", False), ("llama", False)])
 def test_a_folder_that_transformers_saved_opens_here(tmp_path: Path, family: str, tied: bool, shard: str) -> None:
     theirs = saved_by_transformers(tmp_path, family, shard=shard, tied=tied)
     assert (tmp_path / "model.safetensors.index.json").exists() == (shard == "30KB")
@@ -226,7 +240,7 @@ def index_pointing_at(target: str) -> Callable[[Path], None]:
 
 WTE = "transformer.wte.weight"
 GPT2_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "another family": (change_config(model_type="llama"), "model_type is 'llama'"),
+    "another family": (change_config(model_type="opt"), "model_type is 'opt'"),
     "another activation": (change_config(activation_function="relu"), "activation_function is 'relu'"),
     "layer-wise scaling": (
         change_config(scale_attn_by_inverse_layer_idx=True),

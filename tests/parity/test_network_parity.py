@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import torch
 from torch import Tensor
-from transformers import GPT2LMHeadModel, Qwen3ForCausalLM
+from transformers import GPT2LMHeadModel, LlamaForCausalLM, Qwen3ForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from tui_gpt.core.config import ModelConfig, model_problems
@@ -17,7 +17,8 @@ from tui_gpt.engine.interop.config_json import config_from_hf, config_to_hf
 from tui_gpt.engine.interop.state_names import state_from_hf, state_to_hf
 from tui_gpt.engine.network import GPT, KVCache, build_network
 
-FAMILIES = ("gpt2", "qwen3")
+THEIRS: dict[str, Any] = {"gpt2": GPT2LMHeadModel, "qwen3": Qwen3ForCausalLM, "llama": LlamaForCausalLM}
+FAMILIES = ("gpt2", "qwen3", "llama")
 CASES = [(family, seed) for family in FAMILIES for seed in range(12)]
 
 
@@ -37,7 +38,7 @@ def drawn_config(family: str, seed: int) -> ModelConfig:
         "tie_word_embeddings": chance.random() < 0.5,
         "dropout": chance.choice([0.0, 0.3]),
     }
-    if family == "qwen3":
+    if family != "gpt2":
         shape["n_kv_head"] = chance.choice([None, *(k for k in range(1, n_head + 1) if n_head % k == 0)])
         shape["head_dim"] = chance.choice([None, 2, 12])
         shape["rope_theta"] = chance.choice([10.0, 10_000.0, 1e6])
@@ -59,7 +60,7 @@ def with_loud_weights(model: ModelConfig, seed: int) -> GPT:
 def reference(network: GPT) -> Any:
     content = config_to_hf(network.config)
     config = CONFIG_MAPPING[content["model_type"]].from_dict(content)
-    theirs = (GPT2LMHeadModel if network.config.family == "gpt2" else Qwen3ForCausalLM)(config).eval()
+    theirs = THEIRS[network.config.family](config).eval()
     missing, unexpected = theirs.load_state_dict(state_to_hf(network.state_dict(), network.config), strict=False)
     assert not unexpected
     assert missing == (["lm_head.weight"] if network.config.tie_word_embeddings else [])

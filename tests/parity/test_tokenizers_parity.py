@@ -142,7 +142,7 @@ def test_a_run_of_spaces_that_overflows_tiktoken_has_the_ids_of_tokenizers(tmp_p
         assert tokenizer.encode(text) == fast.encode(text).ids
 
 
-@pytest.mark.parametrize("model_type", [None, "gpt2", "qwen3"])
+@pytest.mark.parametrize("model_type", [None, "gpt2", "qwen3", "llama"])
 @pytest.mark.parametrize("kind", ["char", "bpe"])
 def test_auto_tokenizer_opens_what_is_saved(kind: str, model_type: str | None, tmp_path: Path) -> None:
     from transformers import AutoTokenizer

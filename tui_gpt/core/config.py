@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-Family = Literal["gpt2", "qwen3"]
+Family = Literal["gpt2", "qwen3", "llama"]
 
 SHORTEST_CONTEXT = 2
 LARGEST_LEARNING_RATE = 10
@@ -31,8 +31,8 @@ class ModelConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     family: Annotated[
         Family,
         Meta(
-            description="Architecture: gpt2 (LayerNorm, learned positions, GELU, biases) or qwen3 (RMSNorm, rotary "
-            "positions, SwiGLU, grouped-query attention, query and key norms)."
+            description="Architecture: gpt2 (LayerNorm, learned positions, GELU, biases), qwen3 (RMSNorm, rotary "
+            "positions, SwiGLU, grouped-query attention, query and key norms) or llama (qwen3 without those norms)."
         ),
     ] = "gpt2"
     vocab_size: Annotated[
@@ -50,17 +50,17 @@ class ModelConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     n_head: Annotated[int, Meta(ge=1, le=1024, description="Attention heads per block; must divide n_embd.")] = 4
     n_kv_head: Annotated[
         Annotated[int, Meta(ge=1, le=1024)] | None,
-        Meta(description="Heads for keys and values (qwen3 only); must divide n_head. Left out: n_head."),
+        Meta(description="Heads for keys and values (qwen3, llama); must divide n_head. Left out: n_head."),
     ] = None
     head_dim: Annotated[
         Annotated[int, Meta(ge=2, le=4096)] | None,
-        Meta(description="Numbers per head (qwen3 only, even). Left out: n_embd / n_head."),
+        Meta(description="Numbers per head (qwen3, llama; even). Left out: n_embd / n_head."),
     ] = None
     n_inner: Annotated[
         Annotated[int, Meta(ge=1, le=1_048_576)] | None,
         Meta(
             description="Width inside the MLP. Left out: 4 n_embd for gpt2; 8/3 n_embd, up to a multiple of 32, "
-            "for qwen3."
+            "for the others."
         ),
     ] = None
     layer_norm_epsilon: Annotated[
@@ -72,7 +72,7 @@ class ModelConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
         ),
     ] = 1e-5
     rope_theta: Annotated[
-        float, Meta(ge=1, le=1e9, description="Base of the rotary positions' wavelengths (qwen3 only).")
+        float, Meta(ge=1, le=1e9, description="Base of the rotary positions' wavelengths (qwen3, llama).")
     ] = 10_000.0
     tie_word_embeddings: Annotated[
         bool, Meta(description="Use one matrix for the token embedding and for the output head.")
@@ -376,7 +376,7 @@ def model_problems(model: ModelConfig) -> Iterator[Problem]:
         for name in ("n_kv_head", "head_dim"):
             if getattr(model, name) is not None:
                 yield Problem(
-                    f"model.{name}", "exists only in the qwen3 family; leave it out or set model.family to qwen3"
+                    f"model.{name}", "does not exist in the gpt2 family; leave it out or set model.family to qwen3"
                 )
         return
     if model.head_dim is None and model.n_embd % model.n_head:

@@ -63,7 +63,7 @@ class ModelRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: str
     family: str
-    """`gpt2` or `qwen3`."""
+    """`gpt2`, `qwen3` or `llama`."""
     schema: int = SCHEMA
     created: str = ""
     """UTC, ISO 8601, e.g. `2025-01-31T08:15:00Z`. ModelHandler fills it in when it is empty."""

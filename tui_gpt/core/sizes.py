@@ -60,7 +60,8 @@ def parameters(model: ModelConfig) -> ParameterCount:
     else:
         attention = width * qkv + heads * size * width
         mlp = 3 * width * model.inner
-        norms = (2 * model.n_layer + 1) * width + 2 * model.n_layer * size
+        of_heads = 2 * model.n_layer * size if model.family == "qwen3" else 0
+        norms = (2 * model.n_layer + 1) * width + of_heads
     table = model.vocabulary * width
     return ParameterCount(
         token_embedding=table,
@@ -209,7 +210,7 @@ def _block_matrices(model: ModelConfig) -> Counter[tuple[int, int]]:
     """How many matrices of each shape (rows, columns) the blocks hold: the stacks in which Muon works."""
     width, query, key = model.n_embd, model.n_head * model.head_size, model.kv_heads * model.head_size
     shapes = [(query, width), (key, width), (key, width), (width, query), (model.inner, width), (width, model.inner)]
-    if model.family == "qwen3":
+    if model.family != "gpt2":
         shapes.append((model.inner, width))
     return Counter(shapes * model.n_layer)
 
@@ -226,7 +227,7 @@ def _activations(model: ModelConfig, train: TrainConfig, sequences: int, element
     # Logits, the log-softmax of them in float32, and both gradients; in bf16 a float32 copy of the logits too.
     loss = rows * model.vocabulary * (3 * FLOAT32 + element)
     # Gradients in flight within one block: of the MLP's inside or of the attention weights.
-    in_flight = tokens * element * max(2 * model.inner * (2 if model.family == "qwen3" else 1), 4 * model.n_embd)
+    in_flight = tokens * element * max(2 * model.inner * (2 if model.family != "gpt2" else 1), 4 * model.n_embd)
     if _keeps_attention_weights(model, device):
         in_flight = max(in_flight, 2 * tokens * model.n_head * model.n_positions * element)
     return tokens * (blocks + stream) + max(loss, in_flight)
@@ -240,13 +241,14 @@ def _keeps_attention_weights(model: ModelConfig, device: DeviceKind) -> bool:
 def _saved_by_block(model: ModelConfig, element: int, device: DeviceKind) -> int:
     """Bytes per token that one block keeps for its backward pass."""
     query, key = model.n_head * model.head_size, model.kv_heads * model.head_size
-    rotary = model.family == "qwen3"
+    rotary = model.family != "gpt2"
     plain = _keeps_attention_weights(model, device)
     # Two norms, their outputs being the inputs of the two projections; attention's output before its projection.
     size = 2 * (_saved_by_norm(model, model.n_embd, element, device) + model.n_embd * element) + query * element
     if rotary:
         # The norms of queries and keys, then the rotated ones. Values stay a part of the joint projection's output.
-        size += _saved_by_norm(model, query + key, element, device)
+        if model.family == "qwen3":
+            size += _saved_by_norm(model, query + key, element, device)
         fused_norm = device == "cuda"
         if element == FLOAT32 or fused_norm or not plain:
             size += key * element if element == FLOAT32 or fused_norm else (query + 2 * key) * element
@@ -285,7 +287,7 @@ def generation_memory(
     cache = 2 * model.n_layer * tokens * model.kv_heads * model.head_size * element
     # Reading a prompt of full length: the stream and its norm, then the widest of projection, attention and MLP.
     widest = 2 * max((model.n_head + 2 * model.kv_heads) * model.head_size, model.inner)
-    if model.family == "qwen3":
+    if model.family != "gpt2":
         widest = max(widest, 4 * model.inner)
     if _keeps_attention_weights(model, device):
         widest = max(widest, 3 * model.n_head * model.n_positions)

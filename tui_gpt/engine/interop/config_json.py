@@ -1,4 +1,4 @@
-"""config.json: a ModelConfig as transformers' GPT2Config or Qwen3Config, and back.
+"""config.json: a ModelConfig as transformers' GPT2Config, Qwen3Config or LlamaConfig, and back.
 
 Reading is strict: whatever would make the network compute something else is refused by name. Fields that are left out
 mean what transformers 5 takes them to mean.
@@ -41,7 +41,8 @@ _QWEN3_FIELDS: dict[str, tuple[str, Any]] = {
     "attention_dropout": ("dropout", 0.0),
     "rope_theta": ("rope_theta", 10_000.0),
 }
-_FIELDS = {"gpt2": _GPT2_FIELDS, "qwen3": _QWEN3_FIELDS}
+_LLAMA_FIELDS = _QWEN3_FIELDS | {"num_key_value_heads": ("n_kv_head", None), "head_dim": ("head_dim", None)}
+_FIELDS = {"gpt2": _GPT2_FIELDS, "qwen3": _QWEN3_FIELDS, "llama": _LLAMA_FIELDS}
 
 # Foreign field -> (values that our network computes, what it is when left out).
 _COMPUTED: dict[str, dict[str, tuple[tuple[Any, ...], Any]]] = {
@@ -57,6 +58,11 @@ _COMPUTED: dict[str, dict[str, tuple[tuple[Any, ...], Any]]] = {
         "attention_bias": ((False,), False),
         "use_sliding_window": ((False,), False),
     },
+    "llama": {
+        "hidden_act": (("silu",), "silu"),
+        "attention_bias": ((False,), False),
+        "mlp_bias": ((False,), False),
+    },
 }
 
 
@@ -65,8 +71,8 @@ def config_to_hf(model: ModelConfig, *, dtype: str = "float32", eot_id: int | No
 
     `dtype` is the weights' data type by torch's name; `eot_id` the id of the token that ends a text, if there is one.
     """
-    shape = _gpt2_to_hf(model) if model.family == "gpt2" else _qwen3_to_hf(model)
-    return shape | {
+    shapes = {"gpt2": _gpt2_to_hf, "qwen3": _qwen3_to_hf, "llama": _llama_to_hf}
+    return shapes[model.family](model) | {
         "vocab_size": model.vocabulary,
         "tie_word_embeddings": model.tie_word_embeddings,
         "bos_token_id": eot_id,
@@ -103,6 +109,25 @@ def _qwen3_to_hf(model: ModelConfig) -> dict[str, Any]:
     return {
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",
+        **_rotary_to_hf(model),
+        "use_sliding_window": False,
+        "sliding_window": None,
+        "max_window_layers": model.n_layer,
+    }
+
+
+def _llama_to_hf(model: ModelConfig) -> dict[str, Any]:
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        **_rotary_to_hf(model),
+        "mlp_bias": False,
+        "pretraining_tp": 1,
+    }
+
+
+def _rotary_to_hf(model: ModelConfig) -> dict[str, Any]:
+    return {
         "max_position_embeddings": model.n_positions,
         "hidden_size": model.n_embd,
         "num_hidden_layers": model.n_layer,
@@ -114,9 +139,6 @@ def _qwen3_to_hf(model: ModelConfig) -> dict[str, Any]:
         "rms_norm_eps": model.layer_norm_epsilon,
         "attention_bias": False,
         "attention_dropout": model.dropout,
-        "use_sliding_window": False,
-        "sliding_window": None,
-        "max_window_layers": model.n_layer,
         "rope_theta": model.rope_theta,  # read before transformers 5, and by other programs
         "rope_parameters": {"rope_type": "default", "rope_theta": model.rope_theta},
     }
@@ -129,15 +151,16 @@ def config_from_hf(content: Mapping[str, Any]) -> ModelConfig:
     naming the field and its value where it asks for what our network does not compute, or is out of bounds.
     """
     family = content.get("model_type")
-    if family not in ("gpt2", "qwen3"):
-        raise ModelError(f"config.json: model_type is {_shown(family)}, and only gpt2 and qwen3 models can be opened")
+    if family not in _FIELDS:
+        known = ", ".join(_FIELDS)
+        raise ModelError(f"config.json: model_type is {_shown(family)}, and only these can be opened: {known}")
     if content.get("quantization_config") is not None:
         raise ModelError("config.json: quantization_config is given, and quantized weights cannot be opened")
     for field, (computed, default) in _COMPUTED[family].items():
         value = content.get(field, default)
         if not any(value is known or (type(value) is type(known) and value == known) for known in computed):
             raise ModelError(f"config.json: {field} is {_shown(value)}, and only {_shown(computed[0])} can be computed")
-    source = _qwen3_fields(content) if family == "qwen3" else _gpt2_fields(content)
+    source = _gpt2_fields(content) if family == "gpt2" else _rotary_fields(content)
     tree: dict[str, Any] = {"family": family}
     for field, (own, default) in _FIELDS[family].items():
         value = source.get(field, default)
@@ -172,7 +195,7 @@ def _gpt2_fields(content: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**content, "n_positions": older}
 
 
-def _qwen3_fields(content: Mapping[str, Any]) -> Mapping[str, Any]:
+def _rotary_fields(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """`content` with its rope_theta, wherever it stood; attention must be full and rotary positions plain."""
     layers = content.get("layer_types")
     if layers is not None and (not isinstance(layers, list) or any(kind != "full_attention" for kind in layers)):

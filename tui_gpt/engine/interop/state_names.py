@@ -24,7 +24,7 @@ HEAD = "lm_head.weight"
 # Buffers that older versions of transformers wrote into the file; they hold no weights.
 _BUFFERS = re.compile(r"transformer\.h\.\d+\.attn\.(masked_)?bias|.*\brotary_emb\.inv_freq")
 # A file of the bare model, as the original GPT-2's, lacks the prefix that the model with its head has.
-_PREFIX = {"gpt2": "transformer.", "qwen3": "model."}
+_PREFIX = {"gpt2": "transformer.", "qwen3": "model.", "llama": "model."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Counterpart:
 
 def counterparts(model: ModelConfig) -> Iterator[Counterpart]:
     """Every learned tensor of the network, once."""
-    yield from _gpt2(model) if model.family == "gpt2" else _qwen3(model)
+    yield from _gpt2(model) if model.family == "gpt2" else _rotary(model)
     if not model.tie_word_embeddings:
         yield Counterpart(HEAD, "head.weight")
 
@@ -75,7 +75,7 @@ def _gpt2(model: ModelConfig) -> Iterator[Counterpart]:
     yield Counterpart("transformer.ln_f.bias", "final_norm.bias")
 
 
-def _qwen3(model: ModelConfig) -> Iterator[Counterpart]:
+def _rotary(model: ModelConfig) -> Iterator[Counterpart]:
     queries, keys = model.n_head * model.head_size, model.kv_heads * model.head_size
     yield Counterpart(embedding_name(model), "token_embedding.weight")
     names = {
@@ -91,6 +91,8 @@ def _qwen3(model: ModelConfig) -> Iterator[Counterpart]:
         "mlp.up_proj": ("mlp.up", slice(model.inner, 2 * model.inner)),
         "mlp.down_proj": ("mlp.down", slice(None)),
     }
+    if model.family == "llama":
+        del names["self_attn.q_norm"], names["self_attn.k_norm"]
     for n in range(model.n_layer):
         for foreign, (own, rows) in names.items():
             yield Counterpart(f"model.layers.{n}.{foreign}.weight", f"blocks.{n}.{own}.weight", rows)
@@ -143,6 +145,11 @@ def fill(
         for part in counterparts(model):
             tensor = read(names[part.foreign])
             state[part.own][part.rows].copy_(tensor.T if part.transposed else tensor)
+    require_tied(model, names, read)
+
+
+def require_tied(model: ModelConfig, names: Mapping[str, str], read: Callable[[str], Tensor]) -> None:
+    """Raise ModelError where a head that the configuration calls tied is in the file and is another matrix."""
     if model.tie_word_embeddings and HEAD in names:
         embedding = read(names[embedding_name(model)])
         if not torch.equal(read(names[HEAD]), embedding):

@@ -13,10 +13,10 @@ from tui_gpt.engine.network.layers import Block, norm, rotary_tables
 
 
 class GPT(nn.Module):
-    """A decoder-only transformer of the gpt2 or qwen3 family.
+    """A decoder-only transformer of the gpt2, qwen3 or llama family.
 
-    The gpt2 family computes what `transformers.GPT2LMHeadModel` computes, the qwen3 family what
-    `transformers.Qwen3ForCausalLM` does; tests/parity holds it to that.
+    They compute what `GPT2LMHeadModel`, `Qwen3ForCausalLM` and `LlamaForCausalLM` of transformers do; tests/parity
+    holds them to that.
     """
 
     rotary_cos: Tensor | None

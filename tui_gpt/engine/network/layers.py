@@ -68,7 +68,8 @@ class Attention(nn.Module):
         heads = self.n_head + 2 * self.n_kv_head
         self.qkv = nn.Linear(config.n_embd, heads * self.head_size, bias=biased)
         self.out = nn.Linear(self.n_head * self.head_size, config.n_embd, bias=biased)
-        if config.family == "qwen3":
+        self.norms_heads = config.family == "qwen3"
+        if self.norms_heads:
             self.q_norm = RMSNorm(self.head_size, config.layer_norm_epsilon)
             self.k_norm = RMSNorm(self.head_size, config.layer_norm_epsilon)
 
@@ -77,7 +78,7 @@ class Attention(nn.Module):
         batch, length, _ = x.shape
         heads = self.qkv(x).view(batch, length, -1, self.head_size)
         q, k, v = heads.split((self.n_head, self.n_kv_head, self.n_kv_head), dim=2)
-        if rotary is not None:
+        if self.norms_heads:
             q, k = self.q_norm(q), self.k_norm(k)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H or K, T, D)
         if rotary is not None:
@@ -126,7 +127,7 @@ class MLP(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.gated = config.family == "qwen3"
+        self.gated = config.family != "gpt2"
         biased = not self.gated
         self.up = nn.Linear(config.n_embd, config.inner * (2 if self.gated else 1), bias=biased)
         self.down = nn.Linear(config.inner, config.n_embd, bias=biased)

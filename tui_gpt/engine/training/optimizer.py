@@ -115,7 +115,7 @@ def _block_matrices(network: GPT, config: ModelConfig) -> Iterator[tuple[str, li
     kv = config.kv_heads * config.head_size
     heights = {
         "attention.qkv.weight": [config.n_head * config.head_size, kv, kv],
-        "mlp.up.weight": [config.inner] * (2 if config.family == "qwen3" else 1),
+        "mlp.up.weight": [config.inner] * (2 if config.family != "gpt2" else 1),
     }
     for name, parameter in network.named_parameters():
         if name.startswith("blocks.") and parameter.dim() == 2:
