@@ -30,6 +30,7 @@ def command(context: click.Context) -> None:
       tui-gpt models verify
       tui-gpt models fork bard bard-2
       tui-gpt models note bard-2 "for the lesson on sampling"
+      tui-gpt models import hub:openai-community/gpt2
     """
     help_without_command(context)
 
@@ -156,6 +157,38 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
     damaged = [name for name, found in problems.items() if found]
     if damaged:
         raise ModelError(f"{len(damaged)} of {len(problems)} models differ from what was saved: {', '.join(damaged)}")
+
+
+@command.command("import")
+@click.argument("source")
+@click.option("--as", "name", help="Its name in the library.  [default: as the folder or the repository is called]")
+@click.option("--pickle", is_flag=True, help="Also read weights that are a pickle, in a process of their own.")
+def import_(source: str, name: str | None, pickle: bool) -> None:
+    """Add a model from elsewhere to the library.
+
+    SOURCE is the folder of a GPT-2, Qwen3 or Llama model as transformers saves it, or a repository of the Hugging Face
+    Hub: hub:owner/name, with @REVISION where a branch, a tag or a commit is meant. What was fetched before is taken
+    from the Hub's own cache; HF_HOME, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE mean what they always do.
+
+    \b
+    Examples:
+      tui-gpt models import hub:openai-community/gpt2
+      tui-gpt models import hub:Qwen/Qwen3-0.6B@main --as qwen
+      tui-gpt models import ~/Downloads/my-model
+    """
+    from tui_gpt.cli.following import ProgressLine
+    from tui_gpt.engine.interop.importing import import_model
+
+    progress = ProgressLine()
+    try:
+        entry = import_model(source, name, pickle=pickle, progress=progress)
+    finally:
+        progress.done()
+    click.echo(
+        f"{entry.name} is in the library, {_known(entry.record, '')[0]} parameters, in {one_line(str(entry.folder))}; "
+        f'try `tui-gpt sample {entry.name} --prompt "..."`',
+        err=True,
+    )
 
 
 @command.command("rename")

@@ -15,6 +15,8 @@ from tui_gpt.core.given_files import is_too_deep
 from tui_gpt.core.model_record import RECORD_NAME, FileRecord, ModelRecord, decode_record
 
 CARD_NAME = "README.md"
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+"""A model's weights, or the list of the files that they are shared out among."""
 LARGEST_JSON = 16 << 20
 """Bytes. A record with its sample and its hashes has a few thousand; anything near this is not ours."""
 
@@ -91,6 +93,12 @@ def hash_folder(folder: Path) -> dict[str, FileRecord]:
     return {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != RECORD_NAME}
 
 
+def lacking(record: ModelRecord) -> list[str]:
+    """The files that every model has and this one's record does not know."""
+    weights = next((name for name in WEIGHTS if name in record.files), WEIGHTS[0])
+    return [name for name in ("config.json", weights) if name not in record.files]
+
+
 def folder_bytes(folder: Path) -> int:
     """Bytes of all files under `folder`; links count for nothing, and what vanishes meanwhile neither."""
     total = 0
@@ -125,9 +133,8 @@ def folder_problems(folder: Path, record: ModelRecord | None) -> Iterator[str]:
         if not any(name.endswith(".safetensors") for name in present):
             yield f"{folder} holds no .safetensors file, and so no weights that can be opened safely"
         return
-    for name in ("config.json", "model.safetensors"):
-        if name not in record.files:
-            yield f"{folder / RECORD_NAME} knows no {name}, and without it there is no model"
+    for name in lacking(record):
+        yield f"{folder / RECORD_NAME} knows no {name}, and without it there is no model"
     for name, expected in record.files.items():
         if name not in present:
             yield f"{folder / name} is missing"

@@ -21,6 +21,7 @@ from tui_gpt.core.model_folder import (
     folder_problems,
     hash_file,
     hash_folder,
+    lacking,
     read_bounded,
     read_config,
     read_record,
@@ -285,9 +286,8 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 def _seal(folder: Path, record: ModelRecord) -> ModelRecord:
     """Make a folder's files durable, then its record, which makes it a model. Raises ModelError, OSError."""
-    for name in ("config.json", "model.safetensors"):
-        if name not in record.files:
-            raise ModelError(f"model {record.name} cannot be saved, because {name} was not written")
+    for name in lacking(record):
+        raise ModelError(f"model {record.name} cannot be saved, because {name} was not written")
     for name in record.files:
         fsync_file(folder / name)
     write_bytes(folder / RECORD_NAME, encode_record(record))

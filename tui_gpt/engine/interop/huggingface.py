@@ -19,7 +19,14 @@ from torch import Tensor, nn
 from tui_gpt.core.config import ModelConfig, SampleConfig
 from tui_gpt.core.errors import MemoryLimitError, ModelError
 from tui_gpt.engine.interop.config_json import config_from_hf, config_to_hf
-from tui_gpt.engine.interop.state_names import fill, foreign_names, own_shapes, state_from_hf, state_to_hf
+from tui_gpt.engine.interop.state_names import (
+    fill,
+    foreign_names,
+    own_shapes,
+    require_tied,
+    state_from_hf,
+    state_to_hf,
+)
 from tui_gpt.engine.interop.weights import WEIGHTS, open_weights, read_json
 from tui_gpt.engine.network import GPT, empty_network
 from tui_gpt.engine.network.initialization import restore_tables
@@ -30,7 +37,10 @@ __all__ = [
     "LoadedModel",
     "config_from_hf",
     "config_to_hf",
+    "examine_model_folder",
+    "examine_weights",
     "read_model_folder",
+    "require_vocabulary",
     "state_from_hf",
     "state_to_hf",
     "write_model_folder",
@@ -80,10 +90,37 @@ def write_model_folder(
         raise ModelError(f"the model cannot be written to {folder}: {error}") from None
 
 
+def examine_model_folder(folder: Path) -> tuple[ModelConfig, Tokenizer]:
+    """The configuration and the tokenizer of a model folder whose weights fit them; no weight is read.
+
+    Raises ModelError, without the folder's name, for whatever is missing, damaged or not supported.
+    """
+    model = config_from_hf(read_json(folder / "config.json"))
+    tokenizer = load_tokenizer(folder)
+    require_vocabulary(model, tokenizer)
+    examine_weights(folder, model)
+    return model, tokenizer
+
+
+def require_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> None:
+    """Raise ModelError where the tokenizer knows more tokens than the network."""
+    if tokenizer.vocab_size > model.vocabulary:
+        raise ModelError(
+            f"the tokenizer has {tokenizer.vocab_size} tokens, but config.json: vocab_size is {model.vocabulary}"
+        )
+
+
+def examine_weights(folder: Path, model: ModelConfig) -> None:
+    """Raise ModelError where the weights in a folder are not all that, and only what, the network needs."""
+    with open_weights(folder) as files:
+        names = foreign_names(files.shapes(), model)
+        require_tied(model, names, files.read)
+
+
 def read_model_folder(
     folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
 ) -> LoadedModel:
-    """The model in a Hugging Face folder of the gpt2 or qwen3 family, on `device`, its weights as `dtype` (float32).
+    """The gpt2, qwen3 or llama model in a Hugging Face folder, on `device`, its weights as `dtype` (float32).
 
     Sizes are checked against the files' headers before anything is allocated, and no pickle is ever opened. Raises
     ModelError in one sentence for whatever is missing, damaged or not supported, MemoryLimitError when it cannot fit.
@@ -94,10 +131,7 @@ def read_model_folder(
         model = config_from_hf(read_json(folder / "config.json"))
     tokenizer = load_tokenizer(folder)
     with _naming(folder):
-        if tokenizer.vocab_size > model.vocabulary:
-            raise ModelError(
-                f"the tokenizer has {tokenizer.vocab_size} tokens, but config.json: vocab_size is {model.vocabulary}"
-            )
+        require_vocabulary(model, tokenizer)
         network = _read_network(folder, model, torch.device(device), dtype or torch.float32)
     return LoadedModel(network, tokenizer, model)
 

@@ -49,6 +49,17 @@ class WeightFiles:
         return tensor
 
 
+def has_weights(folder: Path) -> bool:
+    """Whether there are weights that are no pickle."""
+    return (folder / WEIGHTS).exists() or (folder / INDEX).exists()
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold a model's weights, and their index where there are several. Raises ModelError."""
+    shards = list(_shards(folder))
+    return shards if shards == [folder / WEIGHTS] else [folder / INDEX, *shards]
+
+
 @contextmanager
 def open_weights(folder: Path) -> Iterator[WeightFiles]:
     """The weights of a model folder: model.safetensors, or the files that model.safetensors.index.json lists.
@@ -92,7 +103,7 @@ def _shards(folder: Path) -> dict[Path, set[str]]:
     """Each file, with the tensors that the index says it holds."""
     if (folder / WEIGHTS).exists():
         return {folder / WEIGHTS: set()}
-    if not (folder / INDEX).exists():
+    if not has_weights(folder):
         pickled = next((name for name in _PICKLES if (folder / name).exists()), None)
         if pickled:
             raise ModelError(

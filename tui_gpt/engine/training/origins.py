@@ -29,7 +29,6 @@ START_FOLDER = "start"
 
 _ALWAYS = ("config.json", TOKENIZER_FILE)
 _WHERE_GIVEN = (CONFIGURATION_FILE, "generation_config.json")
-_WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -51,20 +50,14 @@ def read_origin(name: str) -> Origin:
     Raises ModelError when there is none, or it is damaged or not supported, and ConfigError when `name` is no name.
     """
     # Here, because all of these bring in torch, which takes seconds.
-    from tui_gpt.engine.interop.config_json import config_from_hf
-    from tui_gpt.engine.interop.state_names import foreign_names
-    from tui_gpt.engine.interop.weights import open_weights, read_json
+    from tui_gpt.engine.interop.huggingface import examine_model_folder
+    from tui_gpt.engine.interop.weights import weight_files
 
     handler = ModelHandler()
     folder = handler.load(name)
     try:
-        model = config_from_hf(read_json(folder / "config.json"))
-        tokenizer = load_tokenizer(folder)
-        if tokenizer.vocab_size > model.vocabulary:
-            raise ModelError(f"its tokenizer has {tokenizer.vocab_size} tokens and its network {model.vocabulary}")
-        with open_weights(folder) as weights:
-            foreign_names(weights.shapes(), model)
-        files = {path.name: _entry(path) for path in _parts(folder)}
+        model, tokenizer = examine_model_folder(folder)
+        files = {path.name: _entry(path) for path in (*_parts(folder), *weight_files(folder))}
     except ModelError as error:
         raise ModelError(f"model {name} cannot be continued: {error}") from None
     return Origin(name, folder, model, tokenizer, files)
@@ -155,13 +148,8 @@ def start_tokenizer(run: Run) -> Tokenizer | None:
 
 
 def _parts(folder: Path) -> list[Path]:
-    """The files that training goes on from."""
-    if (folder / _WEIGHTS).is_file():
-        weights = [folder / _WEIGHTS]
-    else:
-        weights = [folder / f"{_WEIGHTS}.index.json", *sorted(folder.glob("*.safetensors"))]
-    given = [folder / name for name in _WHERE_GIVEN if (folder / name).is_file()]
-    return [*(folder / name for name in _ALWAYS), *given, *weights]
+    """The files that training goes on from, beside the weights."""
+    return [folder / name for name in (*_ALWAYS, *_WHERE_GIVEN) if name in _ALWAYS or (folder / name).is_file()]
 
 
 def _entry(path: Path) -> FileEntry:
