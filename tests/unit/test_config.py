@@ -242,7 +242,7 @@ def test_a_fraction_is_not_a_whole_number() -> None:
             "model.n_head",
             "3 heads do not divide n_embd = 100; use 1, 2, 4 or 5",
         ),
-        ({"model": {"n_kv_head": 2}}, "model.n_kv_head", "only in the qwen3 family"),
+        ({"model": {"n_kv_head": 2}}, "model.n_kv_head", "does not exist in the gpt2 family"),
         ({"model": {"family": "qwen3", "n_head": 4, "n_kv_head": 3}}, "model.n_kv_head", "does not divide n_head"),
         ({"model": {"family": "qwen3", "head_dim": 7}}, "model.head_dim", "even number"),
         ({"train": {"max_steps": 5, "max_epochs": 1.0}}, "train.max_epochs", "both given"),
