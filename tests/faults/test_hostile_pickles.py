@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -294,4 +295,7 @@ def test_nothing_in_the_program_can_unpickle() -> None:
     root = Path(tui_gpt.__file__).parent
     words = ("import pickle", "torch.load(", "allow_pickle=True", "np.load(", "marshal", "shelve", "dill", "joblib")
     found = [(path.name, word) for path in root.rglob("*.py") for word in words if word in path.read_text("utf-8")]
-    assert found == []
+    # On request only, with torch's list of what may be called, in a process of its own that may do nothing else.
+    assert found == [("pickles.py", "torch.load(")]
+    source = (root / "engine" / "interop" / "pickles.py").read_text("utf-8")
+    assert re.findall(r"torch\.load\(.*", source) == ['torch.load(source, map_location="cpu", weights_only=True)']

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ from tui_gpt.core.errors import ModelError
 if TYPE_CHECKING:
     from tui_gpt.core.model_handler import DamagedModel, ModelEntry
     from tui_gpt.core.model_record import ModelRecord
+    from tui_gpt.engine.interop.gguf_file import GgufType
 
 
 @click.group("models", invoke_without_command=True)
@@ -189,6 +191,30 @@ def import_(source: str, name: str | None, pickle: bool) -> None:
         f'try `tui-gpt sample {entry.name} --prompt "..."`',
         err=True,
     )
+
+
+@command.command("gguf")
+@click.argument("name", shell_complete=model_names)
+@click.option("--type", "kind", type=click.Choice(["f32", "f16", "q8_0"]), default="f16", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), help="The file to write.  [default: NAME.gguf]")
+def gguf(name: str, kind: GgufType, output: Path | None) -> None:
+    """Write a model as a GGUF file for llama.cpp.
+
+    f32 holds the weights as they are, f16 in half the space, q8_0 in about a quarter. Models with a token per character
+    cannot be written: no reader of GGUF knows them.
+    """
+    from tui_gpt.cli.following import ProgressLine
+    from tui_gpt.core.names import check_name
+    from tui_gpt.engine.interop.gguf_file import write_gguf
+
+    path = output or Path(f"{check_name(name, 'model name')}.gguf")
+    progress = ProgressLine()
+    try:
+        size = write_gguf(name, path, kind, progress)
+    finally:
+        progress.done()
+    shown = one_line(str(path))
+    click.echo(f'{shown} is written, {amount(size)}; try `llama-cli -m {shown} -no-cnv -p "..."`', err=True)
 
 
 @command.command("rename")

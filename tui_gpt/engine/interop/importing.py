@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,11 +61,7 @@ def import_model(
         parent = f"{hub.PREFIX}{wanted.repository}@{snapshot.commit}"
         folder, copy = snapshot.folder, _link
     else:
-        folder = Path(source).expanduser()
-        if not folder.is_dir():
-            raise ModelError(
-                f"{source} is no folder; name the folder of a model, or a repository of the Hub as hub:owner/name"
-            )
+        folder = _folder(source)
         parent, copy = str(folder.resolve()), shutil.copyfile
         name = _free(name or name_from(folder.resolve().name, "model"))
     with _naming(source):
@@ -73,6 +69,18 @@ def import_model(
         found = _examine(folder, parent, pickle=pickle)
         report("adding it to the library", 0.0)
         return ModelHandler().save(name, lambda target: _fill(target, found, copy), found.record)
+
+
+def _folder(text: str) -> Path:
+    """Raises ModelError."""
+    folder = Path(text)
+    # RuntimeError: nobody of that name has a home. OSError: no file can have such a name.
+    with suppress(RuntimeError, OSError):
+        # The shell has resolved a ~ already; here it is of a text that was typed into the app.
+        folder = folder.expanduser()
+        if folder.is_dir():
+            return folder
+    raise ModelError(f"{text!r} is no folder; name the folder of a model, or a repository of the Hub as hub:owner/name")
 
 
 def _free(name: str) -> str:

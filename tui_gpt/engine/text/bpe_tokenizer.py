@@ -91,6 +91,11 @@ class BpeTokenizer(Tokenizer):
         return self._kind
 
     @property
+    def pattern(self) -> Pattern:
+        """By which text is split before it is encoded."""
+        return self._pattern
+
+    @property
     def vocab_size(self) -> int:
         return len(self._bytes)
 
