@@ -45,6 +45,9 @@ class Hub(ThreadingHTTPServer):
         self.repositories: dict[str, Repository] = {}
         self.breaks_after: int | None = None
         """Bytes of a file's content after which the connection ends, every time."""
+        self.held: threading.Event | None = None
+        """While it is not set, no content of a file is sent."""
+        self.holding = False
         self.ranges: list[str] = []
         """Of the requests for a part of a file."""
         self.sent = 0
@@ -124,6 +127,9 @@ class _Answer(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         if with_body:
+            if self.server.held is not None:
+                self.server.holding = True
+                self.server.held.wait(60)
             until = self.server.breaks_after
             body = content[start:] if until is None else content[start : start + until]
             self.wfile.write(body)

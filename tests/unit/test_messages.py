@@ -32,7 +32,9 @@ REQUESTS: list[Request] = [
         id=6, model=RUN, prompt='"\n\u2028\U0001f600', settings=SampleConfig(stop=("\n",), seed=2**63 - 1)
     ),
     messages.Publish(id=7, run="bard", name="bard-2"),
-    messages.Cancel(id=8, target=6),
+    messages.Import(id=8, source="hub:openai-community/gpt2@main", name="gpt2", pickle=True),
+    messages.Export(id=9, model="bard", path="/tmp/bard.gguf", kind="q8_0"),
+    messages.Cancel(id=10, target=6),
 ]
 REPLIES: list[Reply] = [
     messages.Ready(pid=1, python="3.11"),
@@ -73,6 +75,7 @@ REPLIES: list[Reply] = [
     messages.Loaded(id=1, title="bard", n_parameters=1, n_positions=2, vocab_size=3),
     messages.Generated(id=1, tokens=2, seconds=0.1, first_token_seconds=0.05, reasons=["eot", "length"]),
     messages.Published(id=1, model="bard"),
+    messages.Exported(id=1, path="/tmp/bard.gguf", size_bytes=7),
     messages.Failed(id=1, message="no"),
     messages.Cancelled(id=1),
 ]

@@ -105,13 +105,32 @@ class Publish(Message, frozen=True, kw_only=True):
     name: str
 
 
+class Import(Message, frozen=True, kw_only=True):
+    """Add a model from elsewhere to the library, answered by Published."""
+
+    source: str
+    """A folder, or `hub:owner/name` with `@revision` where one is pinned."""
+    name: str | None = None
+    """None: as the folder or the repository is called."""
+    pickle: bool = False
+    """Whether weights may be read that are a pickle."""
+
+
+class Export(Message, frozen=True, kw_only=True):
+    """Write a model of the library as a GGUF file, answered by Exported."""
+
+    model: str
+    path: str
+    kind: Literal["f32", "f16", "q8_0"] = "f16"
+
+
 class Cancel(Message, frozen=True, kw_only=True):
     """End the request `target`, queued or running, with Cancelled; too late, it does nothing. Has no reply itself."""
 
     target: int
 
 
-Request: TypeAlias = Explore | Begin | Fork | Calibrate | Load | Generate | Publish | Cancel
+Request: TypeAlias = Explore | Begin | Fork | Calibrate | Load | Generate | Publish | Import | Export | Cancel
 
 
 # ---- replies
@@ -209,6 +228,13 @@ class Published(Message, frozen=True, kw_only=True):
     model: str
 
 
+class Exported(Message, frozen=True, kw_only=True):
+    """A file is written."""
+
+    path: str
+    size_bytes: int
+
+
 class Calibrated(Message, frozen=True, kw_only=True):
     """How fast this machine trains a configuration."""
 
@@ -270,7 +296,7 @@ class Cancelled(Message, frozen=True, kw_only=True):
 
 
 Event: TypeAlias = Progress | Generating | Wrote
-Answer: TypeAlias = Explored | Begun | Calibrated | Loaded | Generated | Published
+Answer: TypeAlias = Explored | Begun | Calibrated | Loaded | Generated | Published | Exported
 Ending: TypeAlias = Answer | Failed | Cancelled
 Reply: TypeAlias = Ready | Event | Ending
 

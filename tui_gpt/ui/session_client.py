@@ -29,11 +29,14 @@ from tui_gpt.core.messages import (
     Event,
     Explore,
     Explored,
+    Export,
+    Exported,
     Failed,
     Fork,
     Generate,
     Generated,
     Generating,
+    Import,
     Load,
     Loaded,
     MessageError,
@@ -311,11 +314,13 @@ class Session:
     @overload
     async def request(self, request: Generate, on_event: OnEvent | None = None) -> Generated: ...
     @overload
-    async def request(self, request: Publish, on_event: OnEvent | None = None) -> Published: ...
+    async def request(self, request: Publish | Import, on_event: OnEvent | None = None) -> Published: ...
+    @overload
+    async def request(self, request: Export, on_event: OnEvent | None = None) -> Exported: ...
 
     async def request(
         self,
-        request: Explore | Begin | Fork | Calibrate | Load | Generate | Publish,
+        request: Explore | Begin | Fork | Calibrate | Load | Generate | Publish | Import | Export,
         on_event: OnEvent | None = None,
     ) -> Answer:
         """Send a request, whose id is given here, and wait for its answer; `on_event` gets what comes before that.

@@ -70,6 +70,7 @@ def fetch(source: HubSource, wanted: Collection[str], *, pickles: bool, progress
     """
     # What it would warn of is either mended by itself or told in the end.
     huggingface_hub.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    watch = _Watch(progress)
     try:
         listed = _listed(source)
         if listed is None:
@@ -80,12 +81,14 @@ def fetch(source: HubSource, wanted: Collection[str], *, pickles: bool, progress
             source.repository,
             revision=commit,
             allow_patterns=[_literally(name) for name in names],
-            tqdm_class=_bar(progress, sum(files[name] for name in names)),
+            tqdm_class=_bar(watch, sum(files[name] for name in names)),
         )
         return Snapshot(Path(folder), commit)
     except ModelError:
         raise
     except Exception as error:  # the client's own, its HTTP library's, the system's
+        if watch.refusal is not None:
+            raise watch.refusal from None
         raise ModelError(_why(source, error)) from error
 
 
@@ -95,7 +98,7 @@ def _listed(source: HubSource) -> tuple[str, dict[str, int]] | None:
         return None
     try:
         files = huggingface_hub.snapshot_download(
-            source.repository, revision=source.revision, dry_run=True, tqdm_class=_bar(None, 0)
+            source.repository, revision=source.revision, dry_run=True, tqdm_class=_bar(_Watch(None), 0)
         )
     except errors.DryRunError as error:
         cause = error.__cause__
@@ -169,9 +172,28 @@ def _why(source: HubSource, error: Exception) -> str:
     return f"{source} {why}"
 
 
-def _bar(progress: Progress | None, total: int) -> type[tqdm]:
-    """A progress bar that draws nothing and tells `progress` how much of so many bytes is there."""
-    most = 0.0
+class _Watch:
+    """Tells how much is there, from whichever thread, and remembers when whoever listens wants no more of it."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress, self._most = progress, 0.0
+        self.refusal: BaseException | None = None
+
+    def tell(self, share: float) -> None:
+        """So much is there. Raises what the listener raises."""
+        # One bar counts what arrives, another one what is written.
+        if self._progress is None or share <= self._most:
+            return
+        self._most = min(1.0, share)
+        try:
+            self._progress("fetching", self._most)
+        except BaseException as refusal:
+            self.refusal = refusal
+            raise
+
+
+def _bar(watch: _Watch, total: int) -> type[tqdm]:
+    """A progress bar that draws nothing, and tells how much of so many bytes is there."""
 
     class Bar(tqdm):
         def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -179,12 +201,9 @@ def _bar(progress: Progress | None, total: int) -> type[tqdm]:
             super().__init__(*arguments, **{**named, "disable": True})  # type: ignore[no-untyped-call]
 
         def update(self, n: float | None = 1) -> bool | None:
-            nonlocal most
             self.n += n or 0
-            # One bar counts what arrives, another one what is written.
-            if self._counts_bytes and progress is not None and total and self.n / total > most:
-                most = min(1.0, self.n / total)
-                progress("fetching", most)
+            if self._counts_bytes and total:
+                watch.tell(self.n / total)
             return None
 
     return Bar

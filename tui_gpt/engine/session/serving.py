@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tui_gpt.core.messages import Begin, Calibrate, Cancel, Explore, Fork, Generate, Load, Publish
+from tui_gpt.core.messages import Begin, Calibrate, Cancel, Explore, Export, Fork, Generate, Import, Load, Publish
+from tui_gpt.engine.session.carrying import bring_in, write_out
 from tui_gpt.engine.session.channel import Channel
 from tui_gpt.engine.session.lanes import Handler, Lane
 from tui_gpt.engine.session.speaking import Speaker
@@ -16,7 +17,7 @@ GRACE_SECONDS = 0.5
 
 
 class Serving:
-    """Two lanes: what makes and measures, and what speaks."""
+    """Three lanes: what makes and measures, what speaks, and what carries models in and out."""
 
     def __init__(self, channel: Channel, log: Path | None, *, warm_up: bool = True) -> None:
         """`warm_up`: whether what speaking needs is imported before anybody asks for it."""
@@ -30,12 +31,16 @@ class Serving:
             Publish: publish,
         }
         speak: dict[type, Handler] = {Load: speaker.load, Generate: speaker.generate}
+        carry: dict[type, Handler] = {Import: bring_in, Export: write_out}
         working = Lane("work", work, channel.send, log=log)
         # Not while a text is being prepared: a run that is to start is waiting for it, and its trainer wants a core.
         idle = speaker.warm_up if warm_up else None
         speaking = Lane("speak", speak, channel.send, log=log, idle=idle, beside=working)
-        self._lane_of = {**dict.fromkeys(work, working), **dict.fromkeys(speak, speaking)}
-        self._lanes = [working, speaking]
+        # A download takes as long as it takes, and nobody who talks or trains waits for it.
+        carrying = Lane("carry", carry, channel.send, log=log)
+        lanes = {working: work, speaking: speak, carrying: carry}
+        self._lane_of = {kind: lane for lane, kinds in lanes.items() for kind in kinds}
+        self._lanes = list(lanes)
 
     def run(self) -> None:
         """Take requests until stdin closes."""

@@ -192,6 +192,8 @@ class SamplingPanel(VerticalScroll):
 
     def take_own(self, own: SampleConfig) -> None:
         """Another model: its own settings, unless a person has chosen others."""
+        if not self.query("#preset"):
+            return  # the app is on its way out, and its parts go before those that wait for an answer
         before = to_dict(self.own)
         self.own = msgspec.structs.replace(own, n_samples=min(own.n_samples, MOST_SAMPLES))
         if self.preset == OWN:

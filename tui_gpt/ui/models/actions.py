@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from textual import work
@@ -11,17 +12,23 @@ from textual.binding import Binding
 
 from tui_gpt.core import figures
 from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.messages import Answer, Export, Exported, Import, Progress, Published
 from tui_gpt.core.model_handler import ModelEntry
 from tui_gpt.core.names import name_from
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.ui.dialogs.ask_text import AskText, name_check
 from tui_gpt.ui.dialogs.choice import confirm
 from tui_gpt.ui.dialogs.explanation import Explanation, ExplanationDialog
+from tui_gpt.ui.models.import_dialog import ImportDialog, Wanted
 from tui_gpt.ui.models.note_dialog import NoteDialog
 from tui_gpt.ui.models.shelf import ModelRow
+from tui_gpt.ui.session_client import SessionError
 from tui_gpt.ui.tabs.tab import TabBody
 
 T = TypeVar("T")
+
+_INCOMING = "an import"
+"""Under which name an import is going on: no model can have it."""
 
 
 class ModelActions(TabBody):
@@ -187,6 +194,74 @@ class ModelActions(TabBody):
             await self.gpt.push_screen_wait(ExplanationDialog(Explanation(f"{row.name}: {sentence}", problems), []))
         else:
             self.gpt.say(f"{row.name}: {sentence}")
+
+    @work(group="models-import")
+    async def action_bring_in(self) -> None:
+        """Add a model from a folder or the Hub; while one comes in, ask whether to stop that."""
+        if _INCOMING in self.doing:
+            question = confirm(
+                "Stop importing?", "What was fetched whole stays in the Hub's own cache for the next time.", "Stop"
+            )
+            if await self.gpt.push_screen_wait(question) == "yes":
+                self.workers.cancel_group(self, "models-carry")
+            return
+        wanted = await self.gpt.push_screen_wait(ImportDialog(self.names()))
+        if wanted is not None:
+            self._bring_in(wanted)
+
+    @work(group="models-carry")
+    async def _bring_in(self, wanted: Wanted) -> None:
+        request = Import(source=wanted.source, name=wanted.name, pickle=wanted.pickle)
+        answer = await self._carry(_INCOMING, f"importing {wanted.name}", request)
+        if answer is not None:
+            assert isinstance(answer, Published)
+            await self.reread(choose=answer.model)
+            self.gpt.say(f"{answer.model} is in the library")
+
+    @work
+    async def action_write_out(self) -> None:
+        """Write it as a GGUF file for llama.cpp."""
+        row = self._usable()
+        if row is None:
+            return
+        path = await self.gpt.push_screen_wait(
+            AskText(
+                f"Write {row.name} as GGUF",
+                "For llama.cpp, in half precision; `tui-gpt models gguf` has the other types. The file to write:",
+                str(Path.cwd() / f"{name_from(row.name, 'model')}.gguf"),
+                action="Write",
+                check=lambda text: "" if text.strip() else "say where to",
+            )
+        )
+        if path:
+            self._write_out(row.name, path.strip())
+
+    @work(group="models-carry")
+    async def _write_out(self, name: str, path: str) -> None:
+        answer = await self._carry(f"gguf {name}", f"writing {name} as GGUF", Export(model=name, path=path))
+        if answer is not None:
+            assert isinstance(answer, Exported)
+            self.gpt.say(f"{answer.path} is written, {figures.memory(answer.size_bytes)}")
+
+    async def _carry(self, key: str, doing: str, request: Import | Export) -> Answer | None:
+        """What the session answers, with its progress below the table; None when it failed, which is told."""
+
+        def hear(event: object) -> None:
+            if isinstance(event, Progress):
+                self.doing[key] = f"{doing}: {event.what} {event.share:.0%}"
+                self.show_doing()
+
+        self.doing[key] = doing
+        self.show_doing()
+        try:
+            return await self.gpt.session.request(request, hear)
+        except SessionError as error:
+            self.gpt.say_problem(str(error))
+            return None
+        finally:
+            self.doing.pop(key, None)
+            if self.is_running:
+                self.show_doing()
 
     def action_copy_path(self) -> None:
         """Put the path of its folder into the clipboard, over SSH too."""

@@ -34,6 +34,8 @@ class ModelsTab(ModelActions):
         Binding("c", "go_on", "Continue", id="models.continue", tooltip="Train it further, on its text or another"),
         Binding("f", "fork", "Fork", id="models.fork", tooltip="Copy it under another name"),
         Binding("d", "delete", "Delete", id="models.delete"),
+        Binding("i", "bring_in", "Import", id="models.import", show=False, tooltip="From a folder or the Hub"),
+        Binding("g", "write_out", "Write as GGUF", id="models.gguf", show=False, tooltip="A file for llama.cpp"),
         Binding("slash", "filter", "Filter", id="models.filter", key_display="/", show=False),
         Binding("o", "sort", "Sort", id="models.sort", show=False, tooltip="By name, date, loss, parameters"),
         Binding("O", "turn_round", "Reverse the order", id="models.reverse", show=False),
@@ -107,7 +109,8 @@ class ModelsTab(ModelActions):
         return Content.assemble(
             ("No model yet.\n\n", "bold"),
             "F5 in Configure starts a training run, and a run that finishes puts its best weights here.\n"
-            "ctrl+s saves a model of a run at any time while it trains.\n\n",
+            "ctrl+s saves a model of a run at any time while it trains.\n"
+            f"{self.key_of('models.import')} imports one from a folder or the Hugging Face Hub.\n\n",
             ("Models are folders in ", "$foreground-muted"),
             (root, "$foreground-muted"),
         )
@@ -203,7 +206,7 @@ class ModelsTab(ModelActions):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What needs a model is greyed out where there is none."""
-        if action in ("talk", "go_on", "fork", "delete", "rename", "note", "verify", "copy_path"):
+        if action in ("talk", "go_on", "fork", "delete", "rename", "note", "verify", "copy_path", "write_out"):
             return True if self.is_mounted and self.chosen is not None else None
         if action == "end_filter":
             return self.has_class("-filtering")
@@ -222,8 +225,9 @@ class ModelsTab(ModelActions):
             "Models",
             "Every model of the library, and the examples that come with the program. A model is a folder as Hugging "
             "Face transformers opens it; its record holds how it was trained and the SHA-256 of every file, and "
-            "`verify` compares them.\n\nA model comes here when its run finishes, with ctrl+s at any time, or by a "
-            "fork. Examples are read-only: a fork of one is yours. A click on a heading sorts by it.",
+            "`verify` compares them.\n\nA model comes here when its run finishes, with ctrl+s at any time, by a fork, "
+            "or from a folder or the Hugging Face Hub. Examples are read-only: a fork of one is yours. A click on a "
+            "heading sorts by it.",
         )
 
     def remember(self) -> dict[str, Any]:
