@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -173,12 +174,12 @@ def test_in_a_terminal_ctrl_c_stops_the_reply_and_not_the_conversation(trained: 
         trained, "chat", "toy", *options, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
     )
     os.close(theirs)
-    wait_for(ours, b"> ")
+    shown = wait_for(ours, lambda shown: shown.endswith(b"> "))
     os.write(ours, b"The cat\n")
     # The typed line comes back from the terminal; what is longer is the model's.
-    wait_for(ours, b"The cat", more=20)
+    shown = wait_for(ours, lambda shown: len(shown.partition(b"The cat")[2]) > 20, shown)
     process.send_signal(signal.SIGINT)
-    wait_for(ours, b"\n> ")
+    wait_for(ours, lambda shown: shown.endswith(b"\n> "), shown)
     os.write(ours, b"/quit\n")
     shown = read_terminal(ours, process)
     os.close(ours)
@@ -186,13 +187,14 @@ def test_in_a_terminal_ctrl_c_stops_the_reply_and_not_the_conversation(trained: 
     assert b"Traceback" not in shown
 
 
-def wait_for(descriptor: int, wanted: bytes, more: int = 0) -> None:
-    """Read a terminal until `wanted` and `more` bytes after it have come."""
-    shown, deadline = b"", time.monotonic() + DEADLINE
-    while wanted not in shown or len(shown.split(wanted, 1)[1]) < more:
+def wait_for(descriptor: int, wanted: Callable[[bytes], bool], shown: bytes = b"") -> bytes:
+    """Read a terminal, which has `shown` this already, until it shows what is wanted; all that it shows then."""
+    deadline = time.monotonic() + DEADLINE
+    while not wanted(shown):
         assert time.monotonic() < deadline, shown
         if select.select([descriptor], [], [], 0.1)[0]:
             shown += os.read(descriptor, 4096).replace(b"\r", b"")
+    return shown
 
 
 @pytest.mark.parametrize(
