@@ -151,7 +151,7 @@ def config_from_hf(content: Mapping[str, Any]) -> ModelConfig:
     naming the field and its value where it asks for what our network does not compute, or is out of bounds.
     """
     family = content.get("model_type")
-    if family not in _FIELDS:
+    if not isinstance(family, str) or family not in _FIELDS:
         known = ", ".join(_FIELDS)
         raise ModelError(f"config.json: model_type is {_shown(family)}, and only these can be opened: {known}")
     if content.get("quantization_config") is not None:
