@@ -230,6 +230,13 @@ def test_a_count_that_none_can_be_is_damage_and_reaches_no_figure(scene: Scene, 
     assert field in found.problem
 
 
+@pytest.mark.parametrize("name", ["a**b", "[a", "a?", "*", "a\nb"])
+def test_a_folder_whose_name_is_a_pattern_is_listed_as_what_it_is(scene: Scene, name: str) -> None:
+    (scene.home / "models" / name).mkdir()
+    damaged = [model.name for model in ModelHandler().list() if isinstance(model, DamagedModel)]
+    assert damaged == [name]
+
+
 def test_what_a_killed_process_might_have_left_under_any_name_does_not_lock_the_library(scene: Scene) -> None:
     root = scene.home / "models"
     for name in (".replaced.", ".replaced..", ".replaced...", ".deleted-", ".saving-", ".saving-x.lock", ".saving-y"):

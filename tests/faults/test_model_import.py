@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -275,6 +277,40 @@ def test_a_pickle_that_would_do_something_does_nothing_even_when_asked_for(
         (folder / "pytorch_model.bin").write_bytes(pickle.dumps(attack, protocol=protocol))
     assert "cannot be read as plain weights" in refused(importing(folder, "--pickle"), home)
     assert not proof.exists()
+
+
+GUARDED = """
+import sys
+from pathlib import Path
+from tui_gpt.engine.interop.pickles import _guard
+import os, socket, subprocess
+target, proof = map(Path, sys.argv[1:])
+_guard(target)
+for name, attempt in {
+    "system": lambda: os.system(f"touch {proof}"),
+    "fork": os.fork,
+    "process": lambda: subprocess.run(["touch", str(proof)]),
+    "write": lambda: proof.write_text("x"),
+    "remove": lambda: os.remove(__file__),
+    "connect": lambda: socket.create_connection(("127.0.0.1", 9)),
+}.items():
+    try:
+        attempt()
+        print("did", name)
+    except PermissionError:
+        pass
+target.write_text("tensors")
+"""
+
+
+def test_the_process_that_reads_a_pickle_can_do_nothing_but_write_its_result(tmp_path: Path) -> None:
+    script, target, proof = (tmp_path / name for name in ("script.py", "target", "proof"))
+    script.write_text(GUARDED)
+    done = subprocess.run(
+        [sys.executable, str(script), str(target), str(proof)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert target.read_text() == "tensors" and not proof.exists() and script.exists()
 
 
 # ---- the Hub

@@ -119,9 +119,23 @@ def test_no_file_is_replaced_and_none_is_left_half_written(home: Path, monkeypat
     monkeypatch.setattr(gguf.GGUFWriter, "write_tensor_data", fail)
     with pytest.raises(ModelError, match="no space left on device"):
         write_gguf("fox", home / "full.gguf")
-    assert [entry.name for entry in home.iterdir()] == ["home", "fox.gguf"] or sorted(
-        entry.name for entry in home.iterdir()
-    ) == ["fox.gguf", "home"]
+    assert sorted(entry.name for entry in home.iterdir()) == ["fox.gguf", "home"]
+
+
+def test_queries_and_keys_of_a_llama_have_the_halves_of_each_head_interleaved(home: Path) -> None:
+    network = saved("llama")
+    write_gguf("fox", home / "fox.gguf", "f32")
+    tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(home / "fox.gguf").tensors}
+    joint = network.blocks[0].attention.qkv.weight.detach().numpy()  # type: ignore[union-attr]
+    size, first = 32, 0
+    for name, heads in (("attn_q", 4), ("attn_k", 2)):
+        for head in range(heads):
+            ours = joint[first + head * size : first + (head + 1) * size]
+            theirs = tensors[f"blk.0.{name}.weight"][head * size : (head + 1) * size]
+            np.testing.assert_array_equal(theirs[0::2], ours[: size // 2])
+            np.testing.assert_array_equal(theirs[1::2], ours[size // 2 :])
+        first += heads * size
+    np.testing.assert_array_equal(tensors["blk.0.attn_v.weight"], joint[first:])
 
 
 # ---- llama.cpp

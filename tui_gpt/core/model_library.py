@@ -179,17 +179,18 @@ class ModelLibrary:
 
     # What a killed process left behind
 
-    def restore_interrupted(self, name: str = "*") -> None:
+    def restore_interrupted(self, name: str) -> None:
         """Put back a model whose replacement was cut short; one that is in progress is waited for."""
-        if any(_is_interrupted(aside) for aside in self._asides(name)):
+        aside = self.root / f"{_REPLACED}{name}"
+        if os.path.lexists(aside) and _is_interrupted(aside):
             # A library that this process may not change is read as it is.
             with suppress(ModelError), self.locked():
                 pass
 
-    def _asides(self, name: str = "*") -> list[Path]:
+    def _asides(self) -> list[Path]:
         """The models set aside, except for what can be none because nothing is left of its name. Raises ModelError."""
         try:
-            return [path for path in self.root.glob(f"{_REPLACED}{name}") if _name_of(path).strip(".")]
+            return [path for path in self.root.glob(f"{_REPLACED}*") if _name_of(path).strip(".")]
         except OSError as error:
             raise ModelError(f"the library {self.root} cannot be read: {error.strerror or error}") from None
 

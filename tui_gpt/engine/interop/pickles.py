@@ -3,7 +3,7 @@
 A pickle is a program. torch reads one with a list of what it may do, which has been got round before
 (CVE-2025-32434, CVE-2026-24747). So nothing is opened unless a person asked for it by name, there is no second try with
 fewer bounds, and the process that opens it has an empty environment, limits of memory, time and what it may write, and
-ends when anything in it tries to start another process, to reach the network or to touch a file. What it leaves is a
+ends when anything in it tries to start another process, to reach the network or to write a file. What it leaves is a
 safetensors file, which is then looked at like any other.
 """
 
