@@ -85,6 +85,43 @@ def test_a_window_that_is_too_small_says_what_is_needed_and_recovers(home: Path)
     run_screen(body)
 
 
+@pytest.mark.parametrize("dialog", [False, True], ids=["", "under a dialog"])
+def test_the_focus_is_where_it_was_before_the_window_was_too_small(home: Path, dialog: bool) -> None:
+    async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
+        field = Input(id="scratch")
+        assert app.tab is not None
+        await app.tab.mount(field)
+        field.focus()
+        if dialog:
+            await pilot.press("f1")
+            await until(pilot, lambda: isinstance(app.screen, ExplanationDialog))
+        for size in ((20, 5), (1, 1), (120, 40)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+        if dialog:
+            await pilot.press("f1")
+            await until(pilot, lambda: len(app.screen_stack) == 1)
+        await until(pilot, lambda: app.focused is field)
+        await pilot.press("a")
+        assert field.value == "a"
+
+    run_screen(body, size=(120, 40))
+
+
+def test_where_nothing_has_the_focus_the_keys_are_the_tab_s(home: Path) -> None:
+    settings_file().write_text('[keys]\n"chat.search" = "ctrl+b"\n')
+
+    async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
+        await pilot.press("f6")
+        await until(pilot, lambda: _shown(app) == "chat")
+        await pilot.pause()
+        app.screen.set_focus(None)
+        await pilot.press("ctrl+b")
+        await until(pilot, lambda: "Earlier conversations" in text_of(app.screen))
+
+    run_screen(body)
+
+
 def test_every_key_with_a_name_has_an_id_of_its_own_so_that_it_can_be_changed(home: Path) -> None:
     seen: list[str] = []
     for node in (TuiGpt, *(tab.load() for tab in TABS)):
@@ -98,13 +135,13 @@ def test_every_key_with_a_name_has_an_id_of_its_own_so_that_it_can_be_changed(ho
 
 
 def test_a_key_from_config_toml_replaces_the_one_that_was(home: Path) -> None:
-    settings_file().write_text('[keys]\n"app.models" = "ctrl+o"\n')
+    settings_file().write_text('[keys]\n"app.models" = "ctrl+b"\n')
 
     async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
         app.screen.set_focus(None)
         await pilot.press("3")
         assert _shown(app) == "configure"
-        await pilot.press("ctrl+o")
+        await pilot.press("ctrl+b")
         await until(pilot, lambda: _shown(app) == "models")
 
     run_screen(body)

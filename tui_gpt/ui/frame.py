@@ -120,11 +120,14 @@ class Frame(App[None], inherit_bindings=False):
         """Below the smallest size one line says what is needed."""
         width, height = event.size
         too_small = width < SMALLEST[0] or height < SMALLEST[1]
-        for screen in self.screen_stack:
+        base, *dialogs = self.screen_stack
+        if isinstance(base, MainScreen):
+            base.show_too_small(too_small)
+        for screen in dialogs:
             screen.set_class(too_small, "-too-small")
         if too_small:
             text = f"tui-gpt needs {SMALLEST[0]} x {SMALLEST[1]} characters; this window has {width} x {height}"
-            self.screen_stack[0].query_one("#too-small", Static).update(Content(text))
+            base.query_one("#too-small", Static).update(Content(text))
 
     # ---- tabs
 
