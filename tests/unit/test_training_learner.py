@@ -52,6 +52,8 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "average": ({"optimizer": "muon", "weight_average": 0.9}, "float32"),
     "average in bf16 with accumulation": ({"weight_average": 0.9, "grad_accumulation_steps": 4}, "bf16"),
     "gpt2": ({"optimizer": "muon", "model": {"family": "gpt2", "dropout": 0.1}}, "float32"),
+    "lora": ({"lora_rank": 4, "optimizer": "muon"}, "float32"),
+    "lora with average in bf16": ({"lora_rank": 4, "weight_average": 0.9, "model": {"family": "gpt2"}}, "bf16"),
 }
 
 

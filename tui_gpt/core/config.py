@@ -228,6 +228,23 @@ class TrainConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="Decay per step of an average of the weights that is evaluated and saved; 0 switches it off.",
         ),
     ] = 0.0
+    lora_rank: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65_536,
+            description="Rank of the low-rank adapters (LoRA) that learn in place of the weights of the model that the "
+            "run begins from; 0: all its weights learn.",
+        ),
+    ] = 0
+    lora_alpha: Annotated[
+        float,
+        Meta(gt=0, le=1e6, description="LoRA: what the adapters compute counts lora_alpha / lora_rank times."),
+    ] = 16.0
+    lora_targets: Annotated[
+        Literal["all", "attention", "mlp"],
+        Meta(description="LoRA: which of the blocks' matrices get adapters."),
+    ] = "all"
     gradient_checkpointing: Annotated[
         bool,
         Meta(

@@ -18,6 +18,7 @@ from tui_gpt.core.runs.records import ExecutionRecord
 from tui_gpt.engine.network import GPT, build_network
 from tui_gpt.engine.network.loss import sum_loss
 from tui_gpt.engine.text.batches import Batches
+from tui_gpt.engine.training.adapters import Adapters
 from tui_gpt.engine.training.devices import compute_dtype
 from tui_gpt.engine.training.distributed import Ranks
 from tui_gpt.engine.training.optimizer import Optimizer
@@ -61,6 +62,8 @@ class Learner:
         train = config.train
         self.device = torch.device(execution.device)
         network = build_network(config.model, train.seed, zero_init_projections=train.zero_init_projections)
+        # The adapters of LoRA are drawn as the weights are: on the CPU, in float32.
+        self.adapters = Adapters(network, config) if train.lora_rank else None
         self.network = network.to(self.device, compute_dtype(execution))
         self.network.gradient_checkpointing = train.gradient_checkpointing
         self.optimizer = Optimizer(self.network, train)
@@ -142,17 +145,22 @@ class Learner:
         decay = min(self.config.train.weight_average, (1 + step) / (10 + step))
         torch._foreach_lerp_(self.average, self.optimizer.masters, 1.0 - decay)
 
-    def model_state(self) -> dict[str, Tensor]:
-        """Parameter name to float32 weights of the model that is evaluated and saved: the average if there is one."""
+    def trained_state(self) -> dict[str, Tensor]:
+        """Parameter name to float32 weights of what learns, as evaluated and saved: the average if there is one."""
         masters = self.optimizer.master_state()
         if self.average is None:
             return masters
         return dict(zip(masters, self.average, strict=True))
 
+    def model_state(self) -> dict[str, Tensor]:
+        """Parameter name to float32 weights of the model that is evaluated and saved, adapters merged into it."""
+        trained = self.trained_state()
+        return trained if self.adapters is None else self.adapters.merged(trained)
+
     @contextmanager
     def evaluation_network(self) -> Iterator[GPT]:
         """The network in evaluation mode, holding the weights that would be saved; as before afterwards."""
-        live: list[Tensor] = list(self.network.parameters())
+        live: list[Tensor] = [p for p in self.network.parameters() if p.requires_grad]
         kept = [p.detach().clone() for p in live] if self.average is not None else None
         with torch.no_grad():
             if self.average is not None:
@@ -167,23 +175,35 @@ class Learner:
                     torch._foreach_copy_(live, kept)
 
     def begin_from(self, model: dict[str, Tensor]) -> None:
-        """Take over a finished model's weights, under a fresh optimizer and with an average that begins at them."""
+        """Take over a finished model's weights, under a fresh optimizer and with an average that begins at them.
+
+        With LoRA they are what the adapters adapt: always the model that the run began from, wherever it is resumed.
+        """
+        if self.adapters is not None:
+            self.adapters.set_base(model)
+            return
         state = self.optimizer.state_tensors() | {f"master.{name}": weights for name, weights in model.items()}
         self.load(model, state)
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """Everything beyond `model_state` that the next step depends on."""
+        """Everything beyond `model_state`, and beyond the model that LoRA adapts, that the next step depends on."""
         state = self.optimizer.state_tensors()
         if self.average is not None:
             state |= {f"master.{name}": master for name, master in self.optimizer.master_state().items()}
+        if self.adapters is not None:
+            # The merged model does not tell what was added to it.
+            state |= {f"adapter.{name}": weights for name, weights in self.trained_state().items()}
         return state
 
     @torch.no_grad()
     def load(self, model: dict[str, Tensor], state: dict[str, Tensor]) -> None:
         """Take over what `model_state` and `state_tensors` gave. Raises KeyError naming what is missing."""
-        masters = model
+        trained = model
+        if self.adapters is not None:
+            trained = {name: state[f"adapter.{name}"] for name in self.optimizer.master_state()}
+        masters = trained
         if self.average is not None:
-            masters = {name: state[f"master.{name}"] for name in model}
-            for average, saved in zip(self.average, model.values(), strict=True):
-                average.copy_(saved)
+            masters = {name: state[f"master.{name}"] for name in trained}
+            for name, average in zip(self.optimizer.master_state(), self.average, strict=True):
+                average.copy_(trained[name])
         self.optimizer.load(masters, state)

@@ -16,15 +16,16 @@ from tui_gpt.engine.training.schedules import muon_momentum
 
 
 class Optimizer:
-    """Holds float32 master weights for `network`, which itself may compute in bf16.
+    """Holds float32 master weights for what learns of `network`, which itself may compute in bf16.
 
     Where the network is float32 the masters are its own parameters.
     """
 
     def __init__(self, network: GPT, train: TrainConfig) -> None:
         self.train = train
-        self._names = [name for name, _ in network.named_parameters()]
-        self._live: list[Tensor] = [parameter for _, parameter in network.named_parameters()]
+        learns = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+        self._names = list(learns)
+        self._live: list[Tensor] = list(learns.values())
         self._separate = self._live[0].dtype != torch.float32
         self.masters = [p.detach().float() if self._separate else p.detach() for p in self._live]
         matrices = muon_matrices(network) if train.optimizer == "muon" else {}
@@ -81,7 +82,7 @@ class Optimizer:
             torch._foreach_copy_(self._live, self.masters)
 
     def master_state(self) -> dict[str, Tensor]:
-        """Parameter name to float32 weights: what is saved as the model."""
+        """Parameter name to float32 weights, of all that learns."""
         return dict(zip(self._names, self.masters, strict=True))
 
     def state_tensors(self) -> dict[str, Tensor]:
@@ -118,6 +119,7 @@ def _block_matrices(network: GPT, config: ModelConfig) -> Iterator[tuple[str, li
         "mlp.up.weight": [config.inner] * (2 if config.family != "gpt2" else 1),
     }
     for name, parameter in network.named_parameters():
-        if name.startswith("blocks.") and parameter.dim() == 2:
+        # The two thin matrices of an adapter are AdamW's.
+        if name.startswith("blocks.") and name.endswith(".weight") and parameter.dim() == 2:
             inside = name.split(".", 2)[2]
             yield name, heights.get(inside, [parameter.size(0)])
