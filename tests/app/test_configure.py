@@ -19,7 +19,7 @@ from tui_gpt.core.presets import PRESETS, preset_config
 from tui_gpt.ui.app import TuiGpt
 from tui_gpt.ui.configure.editors import ChoiceField, TextField
 from tui_gpt.ui.configure.field_row import FieldRow, explanation_of
-from tui_gpt.ui.configure.form_state import FormState, texts_of
+from tui_gpt.ui.configure.form_state import FormState, Origin, texts_of
 from tui_gpt.ui.configure.groups import ENDS
 from tui_gpt.ui.configure.presets_pane import PresetsPane
 from tui_gpt.ui.configure.typed_text import escaped, parsed, typed, unescaped
@@ -126,6 +126,8 @@ def test_every_field_of_the_configuration_takes_a_valid_value_and_says_what_is_w
                     assert not row.problem
                 await type_into(pilot, tab, doc.path, tab.state.base[doc.path])
                 continue
+            # Adapters need a model that they adapt.
+            tab.state.origin = Origin("bard", shape_known=True) if doc.path == "train.lora_rank" else None
             wrong = invalid(doc)
             if wrong or doc.path != "train.sample_prompt":
                 await type_into(pilot, tab, doc.path, wrong)

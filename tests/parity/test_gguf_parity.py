@@ -1,4 +1,4 @@
-"""GGUF files: every number as it was, read back by the gguf package; and llama.cpp itself, built from source."""
+"""GGUF files: every number as it was, read back by the gguf package. What llama.cpp makes of them: test_llama_cpp."""
 
 from __future__ import annotations
 
@@ -8,52 +8,18 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-import torch
+from random_models import TEXT, save_random_model
 
-from tui_gpt.core.config import ModelConfig
 from tui_gpt.core.errors import ModelError
-from tui_gpt.core.model_handler import ModelHandler
-from tui_gpt.core.model_record import ModelRecord
 from tui_gpt.engine.interop.gguf_file import TYPES, GgufType, write_gguf
-from tui_gpt.engine.interop.huggingface import read_model_folder, write_model_folder
-from tui_gpt.engine.network import GPT, build_network
 from tui_gpt.engine.text.bpe_training import train_bpe
 from tui_gpt.engine.text.char_tokenizer import CharTokenizer
-from tui_gpt.engine.text.tokenizer import Tokenizer
-
-TEXT = "Once upon a time a small fox 🦊 met a café owner. “Hello!”\n  They had 3,14 pies — don't you?\n" * 3
-FAMILIES = ("gpt2", "qwen3", "llama")
-SHAPE = {"n_positions": 128, "n_embd": 64, "n_layer": 2, "n_head": 4}
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TUI_GPT_HOME", str(tmp_path / "home"))
     return tmp_path
-
-
-def saved(family: str, *, tied: bool = True, tokenizer: Tokenizer | None = None, padding: int = 0) -> GPT:
-    """A network with loud random weights, in the library as `fox`."""
-    tokenizer = tokenizer or train_bpe([TEXT], 300)
-    more: dict[str, Any] = {} if family == "gpt2" else {"n_kv_head": 2, "head_dim": 32}
-    model = ModelConfig(
-        family=family,  # type: ignore[arg-type]
-        vocab_size=tokenizer.vocab_size + padding,
-        tie_word_embeddings=tied,
-        **SHAPE,  # type: ignore[arg-type]
-        **more,
-    )
-    network = build_network(model, 5).eval()
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for name, weight in network.named_parameters():
-            weight.normal_(1.0 if "norm" in name and name.endswith("weight") else 0.0, 0.2, generator=generator)
-    ModelHandler().save(
-        "fox",
-        lambda folder: write_model_folder(folder, network, model, tokenizer),
-        ModelRecord(name="fox", family=family, license="mit"),
-    )
-    return network
 
 
 def fields(reader: gguf.GGUFReader) -> dict[str, Any]:
@@ -65,7 +31,7 @@ def fields(reader: gguf.GGUFReader) -> dict[str, Any]:
 def test_every_weight_is_in_the_file_as_far_as_its_type_goes(
     home: Path, family: str, tied: bool, kind: GgufType
 ) -> None:
-    network = saved(family, tied=tied)
+    network = save_random_model(family, tied=tied)
     path = home / "fox.gguf"
     assert write_gguf("fox", path, kind) == path.stat().st_size
     tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
@@ -83,7 +49,7 @@ def test_every_weight_is_in_the_file_as_far_as_its_type_goes(
 
 def test_what_readers_need_to_know_is_told(home: Path) -> None:
     tokenizer = train_bpe([TEXT], 300)
-    saved("llama", tokenizer=tokenizer, padding=3)
+    save_random_model("llama", tokenizer=tokenizer, padding=3)
     write_gguf("fox", home / "fox.gguf", "f32")
     told = fields(gguf.GGUFReader(home / "fox.gguf"))
     assert told["general.architecture"] == "llama" and told["general.license"] == "mit"
@@ -96,15 +62,24 @@ def test_what_readers_need_to_know_is_told(home: Path) -> None:
     assert types.count(gguf.TokenType.UNUSED) == 3 and types.count(gguf.TokenType.CONTROL) == 1
 
 
+def test_a_tokenizer_without_merges_has_a_list_of_them_all_the_same(home: Path) -> None:
+    save_random_model("gpt2", tokenizer=train_bpe([TEXT], 257))
+    write_gguf("fox", home / "fox.gguf", "f32")
+    told = fields(gguf.GGUFReader(home / "fox.gguf"))
+    assert len(told["tokenizer.ggml.tokens"]) == 257
+    (merge,) = told["tokenizer.ggml.merges"]
+    assert not set(merge.split()) & set(told["tokenizer.ggml.tokens"])
+
+
 def test_a_token_per_character_is_refused_with_what_to_do(home: Path) -> None:
-    saved("gpt2", tokenizer=CharTokenizer(TEXT))
+    save_random_model("gpt2", tokenizer=CharTokenizer(TEXT))
     with pytest.raises(ModelError, match="which no reader of GGUF knows; train one with the tokenizer bpe"):
         write_gguf("fox", home / "fox.gguf")
     assert list(home.glob("*.gguf")) == []
 
 
 def test_no_file_is_replaced_and_none_is_left_half_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved("gpt2")
+    save_random_model("gpt2")
     path = home / "fox.gguf"
     path.write_text("mine")
     with pytest.raises(ModelError, match="is there already"):
@@ -123,7 +98,7 @@ def test_no_file_is_replaced_and_none_is_left_half_written(home: Path, monkeypat
 
 
 def test_queries_and_keys_of_a_llama_have_the_halves_of_each_head_interleaved(home: Path) -> None:
-    network = saved("llama")
+    network = save_random_model("llama")
     write_gguf("fox", home / "fox.gguf", "f32")
     tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(home / "fox.gguf").tensors}
     joint = network.blocks[0].attention.qkv.weight.detach().numpy()  # type: ignore[union-attr]
@@ -136,32 +111,3 @@ def test_queries_and_keys_of_a_llama_have_the_halves_of_each_head_interleaved(ho
             np.testing.assert_array_equal(theirs[1::2], ours[size // 2 :])
         first += heads * size
     np.testing.assert_array_equal(tensors["blk.0.attn_v.weight"], joint[first:])
-
-
-# ---- llama.cpp
-
-
-@pytest.fixture(scope="module")
-def llama_cpp() -> Any:
-    return pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: `pip install llama-cpp-python`")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
-def test_llama_cpp_has_the_same_tokens_and_writes_the_same_text(home: Path, family: str, llama_cpp: Any) -> None:
-    saved(family)
-    folder = ModelHandler().load("fox")
-    loaded = read_model_folder(folder)
-    write_gguf("fox", home / "fox.gguf", "f32")
-    theirs = llama_cpp.Llama(str(home / "fox.gguf"), n_ctx=128, n_threads=1, logits_all=True, verbose=False)
-    for text in (TEXT[:90], "a  b\n\n c", " 3,14 — don't"):
-        ids = theirs.tokenize(text.encode(), add_bos=False, special=False)
-        assert ids == loaded.tokenizer.encode(text)
-    ids = loaded.tokenizer.encode(TEXT[:40])
-    theirs.eval(ids)
-    with torch.inference_mode():
-        for _ in range(128 - len(ids)):
-            logits = loaded.network(torch.tensor([ids]))[0, -1]
-            np.testing.assert_allclose(theirs.scores[len(ids) - 1], logits.numpy(), atol=2e-3, rtol=2e-3)
-            ids.append(int(logits.argmax()))
-            theirs.eval(ids[-1:])

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.config_loading import build_config
 from tui_gpt.core.runs.records import ExecutionRecord
+from tui_gpt.core.sizes import trained_parameters
 from tui_gpt.engine.interop.huggingface import write_model_folder
 from tui_gpt.engine.network import GPT, build_network
 from tui_gpt.engine.text.bpe_training import train_bpe
@@ -103,6 +104,7 @@ def test_peft_computes_the_same_from_the_adapters_on_the_model_they_adapt(
     torch.testing.assert_close(model(IDS).logits, ours, atol=1e-4, rtol=1e-5)
     n_ours = sum(p.numel() for p in learner.network.parameters() if p.requires_grad)
     assert sum(p.numel() for name, p in model.named_parameters() if "lora_" in name) == n_ours
+    assert n_ours == trained_parameters(settings.model, settings.train)
     told = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert (told["r"], told["lora_alpha"], told["base_model_name_or_path"]) == (3, 5, str(tmp_path / "base"))
     # And peft's own merging is ours.

@@ -1,4 +1,4 @@
-"""Folders written here open in transformers, folders saved there open here, and damage is told in a sentence."""
+"""Folders that transformers saved open here, what is written here reads back, and damage is told in a sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -36,7 +35,6 @@ TEXT = "Once upon a time a small fox 🦊 met a café owner. “Hello!”\n  The
 
 
 THEIRS: dict[str, Any] = {"qwen3": (Qwen3Config, Qwen3ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
-FAMILIES = [(family, tied) for family in ("gpt2", "qwen3", "llama") for tied in (True, False)]
 
 
 def tokenizer_named(kind: str) -> Tokenizer:
@@ -62,46 +60,12 @@ def written(folder: Path, family: str, kind: str, **shape: Any) -> tuple[GPT, To
     return network, tokenizer
 
 
-@pytest.mark.parametrize("kind", ["char", "bpe"])
-@pytest.mark.parametrize(("family", "tied"), FAMILIES)
-def test_a_written_folder_opens_in_transformers_with_equal_ids_logits_and_text(
-    tmp_path: Path, family: str, tied: bool, kind: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    network, tokenizer = written(tmp_path, family, kind, tie_word_embeddings=tied)
-    theirs = AutoModelForCausalLM.from_pretrained(tmp_path)
-    their_tokenizer = AutoTokenizer.from_pretrained(tmp_path)
-    ids = tokenizer.encode(TEXT)
-    assert their_tokenizer(TEXT)["input_ids"] == ids
-    assert their_tokenizer.decode(ids) == TEXT
-    assert their_tokenizer.model_max_length == 240
-    window = torch.tensor([ids[:200]])
-    with torch.inference_mode():
-        torch.testing.assert_close(network(window), theirs(window).logits, atol=1e-4, rtol=1e-4)
-
-    prompt = tokenizer.encode("Once upon")
-    stream = Generator(network, tokenizer).stream(prompt, SampleConfig(temperature=0, max_new_tokens=200))
-    pieces = list(stream)
-    with torch.inference_mode():
-        answer = theirs.generate(
-            torch.tensor([prompt]),
-            attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-            do_sample=False,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            min_p=None,
-            max_new_tokens=200,
-        )[0].tolist()[len(prompt) :]
-    assert [p.token_id for p in pieces] == answer
-    assert "".join(p.text for p in pieces) == their_tokenizer.decode(answer, skip_special_tokens=True)
-    assert "warn" not in capfd.readouterr().err.lower()
-
-
 def test_the_generation_defaults_reach_transformers(tmp_path: Path) -> None:
     _, tokenizer = written(tmp_path, "gpt2", "bpe")
     defaults = AutoModelForCausalLM.from_pretrained(tmp_path).generation_config
     assert (defaults.do_sample, defaults.temperature, defaults.top_k) == (True, 0.7, 0)
     assert (defaults.top_p, defaults.min_p, defaults.eos_token_id) == (0.9, 0.05, tokenizer.eot_id)
+    assert defaults.max_new_tokens == 120, "half the context, which leaves the other half to the prompt"
 
 
 @pytest.mark.parametrize("family", ["gpt2", "qwen3", "llama"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -142,15 +141,12 @@ def test_a_run_of_spaces_that_overflows_tiktoken_has_the_ids_of_tokenizers(tmp_p
         assert tokenizer.encode(text) == fast.encode(text).ids
 
 
-@pytest.mark.parametrize("model_type", [None, "gpt2", "qwen3", "llama"])
 @pytest.mark.parametrize("kind", ["char", "bpe"])
-def test_auto_tokenizer_opens_what_is_saved(kind: str, model_type: str | None, tmp_path: Path) -> None:
+def test_auto_tokenizer_opens_what_is_saved_without_any_model(kind: str, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
     tokenizer: Tokenizer = CharTokenizer(TRAINING) if kind == "char" else train_bpe([TRAINING], 400)
     tokenizer.save(tmp_path, model_max_length=64)
-    if model_type:
-        (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
     opened = AutoTokenizer.from_pretrained(tmp_path)
     text = TRAINING[:900]
     assert opened(text[:60])["input_ids"] == tokenizer.encode(text[:60])

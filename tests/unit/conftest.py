@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from training_runs import Scene, tiny
 
 from tui_gpt import cli
 
@@ -94,3 +95,12 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         return Outcome(code, out, err)
 
     return called
+
+
+@pytest.fixture
+def mother(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a trained model `bard` of the library, in the home of the scene."""
+    monkeypatch.setenv("TUI_GPT_HOME", str(scene.home))
+    run = scene.begin(tiny(scene.text, max_steps=12, model={"n_embd": 48}))
+    assert scene.train_here(run) == 0
+    return scene.home / "models" / "bard"

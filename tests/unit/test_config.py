@@ -30,7 +30,7 @@ DOCS = {doc.path: doc for doc in field_docs()}
 NUMERIC = [doc for doc in DOCS.values() if doc.type in ("integer", "number")]
 MINIMAL: dict[str, Any] = {"train": {"max_steps": 10}}
 OPEN_BELOW = {"layer_norm_epsilon", "max_epochs", "max_minutes", "adam_epsilon", "top_p", "repetition_penalty"}
-OPEN_BELOW |= {"validation_fraction"}
+OPEN_BELOW |= {"validation_fraction", "lora_alpha"}
 OPEN_ABOVE = {"dropout", "beta1", "beta2", "muon_momentum", "muon_momentum_start", "weight_average"}
 # Not every text is a value of these.
 WORDS = {

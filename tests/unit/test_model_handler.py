@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
+from huggingface_hub import ModelCard, ModelCardData
 from saved_models import RECORD, writer
 
+from tui_gpt.core.config import ModelConfig, RunConfig, to_dict
 from tui_gpt.core.errors import ConfigError, ModelError
 from tui_gpt.core.model_card import model_card
 from tui_gpt.core.model_handler import DamagedModel, ModelEntry, ModelHandler
-from tui_gpt.core.model_record import CorpusRecord, SampleRecord, decode_record, encode_record
+from tui_gpt.core.model_record import CorpusRecord, SampleRecord, TokenizerRecord, decode_record, encode_record
 from tui_gpt.core.notes import read_entries
+from tui_gpt.core.safe_text import safe_text
 
 
 @pytest.fixture
@@ -214,16 +220,17 @@ def test_the_card_has_front_matter_that_the_hub_can_read() -> None:
     record = msgspec.structs.replace(
         RECORD,
         license="mit",
+        parent="hub:fable/fox@0123456",
         corpus=CorpusRecord(source="a`b\n---\n# x", sha256="0" * 64),
         notes="```\n---\n# not a title",
     )
     card = model_card(record)
     _, front, body = card.split("---\n", 2)
     assert yaml.safe_load(front) == {
-        "language": "en",
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         "license": "mit",
+        "base_model": "fable/fox",
         "tags": ["tui-gpt", "gpt2"],
     }
     assert "``a`b␊---␊# x``" in body.replace("`` ", "``").replace(" ``", "``")
@@ -231,10 +238,132 @@ def test_the_card_has_front_matter_that_the_hub_can_read() -> None:
     assert "license" not in model_card(RECORD)
 
 
-def test_the_python_in_the_card_is_valid_whatever_the_prompt() -> None:
-    record = msgspec.structs.replace(RECORD, sample=SampleRecord(text="x", prompt='it\'s "so"\\\n\x1b'))
-    code = model_card(record).split("```python\n")[1].split("```")[0]
-    compile(code, "card", "exec")
+def test_the_hubs_own_client_reads_the_card(handler: ModelHandler) -> None:
+    record = msgspec.structs.replace(RECORD, corpus=CorpusRecord(source="stories", sha256="0" * 64), parent="bard")
+    entry = handler.save("fox", writer(), record)
+    data = ModelCard.load(entry.folder / "README.md").data
+    assert isinstance(data, ModelCardData)
+    assert data.to_dict() == {
+        "language": "en",
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["tui-gpt", "gpt2"],
+    }
+
+
+def test_the_card_tells_how_long_it_was_trained_and_how_well_it_predicts() -> None:
+    card = model_card(RECORD)
+    assert "- Training: 592 steps, 2,424,832 tokens, 170 s on cpu\n" in card
+    assert "- Training loss: 1.4123 nats per token\n" in card
+    assert "- Validation loss: 1.5300 nats per token, perplexity 4.618 per token, 2.2000 bits per byte\n" in card
+    assert "- Best validation loss on the way: 1.5200 nats per token\n" in card
+    assert "perplexity" not in model_card(msgspec.structs.replace(RECORD, val_loss=1e9))
+
+
+def test_the_way_to_llama_cpp_is_told_where_there_is_one() -> None:
+    record = msgspec.structs.replace(RECORD, name="fox")
+    way = "tui-gpt models gguf fox --type f16 --output fox.gguf\nllama-cli -m fox.gguf -no-cnv -p 'Once'\n"
+    assert way in model_card(record)
+    record = msgspec.structs.replace(record, tokenizer=TokenizerRecord(kind="char", vocab_size=65))
+    assert "gguf" not in model_card(record)
+
+
+AWKWARD = """it's "so"\\\n\t\x1b[31m ``` $HOME `date` \u202e\u3164 漢 🦊 👩\u200d👧"""
+
+
+def test_the_python_in_the_card_means_the_prompt_whatever_is_in_it() -> None:
+    record = msgspec.structs.replace(RECORD, sample=SampleRecord(text="x", prompt=AWKWARD))
+    code = model_card(record).split("```python\n")[1].split("\n```\n")[0]
+    constants = [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
+    assert AWKWARD in constants
+    assert safe_text(code) == code
+
+
+def test_the_shell_commands_in_the_card_mean_the_prompt_whatever_is_in_it() -> None:
+    for prompt in ("One day", "it's", AWKWARD):
+        record = msgspec.structs.replace(RECORD, sample=SampleRecord(text="x", prompt=prompt))
+        command = model_card(record).split("```sh\n")[1].split("\n```\n")[0]
+        assert safe_text(command) == command
+        spoken = subprocess.run(
+            ["bash", "-c", command.replace("tui-gpt sample", "printf '%s\\0'")], capture_output=True, check=True
+        )
+        assert spoken.stdout.decode().split("\0")[2] == prompt
+
+
+def test_the_prompt_of_the_card_is_one_that_the_tokenizer_knows_and_leaves_room() -> None:
+    written = msgspec.structs.replace(RECORD, sample=SampleRecord(text="\n Жила-была лиса."))
+    assert 'write("Жила-была", max_new_tokens=100)' in model_card(written)
+    unwritten = msgspec.structs.replace(RECORD, sample=None)
+    assert 'write("Once upon a time", max_new_tokens=100)' in model_card(unwritten)
+    small = RunConfig(model=ModelConfig(n_positions=32))
+    assert 'write("Once", max_new_tokens=28)' in model_card(msgspec.structs.replace(RECORD, config=to_dict(small)))
+
+
+FIRST_CARD = """---
+language: en
+library_name: transformers
+pipeline_tag: text-generation
+tags:
+- tui-gpt
+- "gpt2"
+---
+
+# bard
+
+A language model made with tui-gpt.
+
+- Model: gpt2, 4 layers x 256, 4 heads, context 256, 1,803,840 parameters
+- Trained on: `fables.txt`
+"""
+"""The beginning of what version 0.1 wrote."""
+
+
+def brings(card: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        writer()(folder)
+        (folder / "README.md").write_text(card)
+
+    return write
+
+
+def test_a_card_of_the_first_version_is_written_anew(handler: ModelHandler) -> None:
+    card = handler.save("bard", brings(FIRST_CARD), RECORD).folder / "README.md"
+    assert card.read_text() == FIRST_CARD
+    assert "# copy" in (handler.fork("bard", "copy").folder / "README.md").read_text()
+    handler.note("bard", "The best one.")
+    assert "The best one." in card.read_text() and "language:" not in card.read_text()
+    handler.rename("bard", "poet")
+    assert "# poet" in (handler.get("poet").folder / "README.md").read_text()
+    assert [handler.verify(name) for name in names(handler)] == [[], []]
+
+
+@pytest.mark.parametrize("before", [FIRST_CARD, None])
+def test_a_card_that_somebody_changed_stays_as_it_is(handler: ModelHandler, before: str | None) -> None:
+    entry = handler.save("bard", writer() if before is None else brings(before), RECORD)
+    card = entry.folder / "README.md"
+    card.write_text(card.read_text().replace("A language model", "The finest language model"))
+    mine = card.read_text()
+    with pytest.raises(ModelError, match="bytes instead"):
+        handler.load("bard")
+    handler.note("bard", "The best one.")
+    assert card.read_text() == mine
+
+
+def test_a_card_that_came_with_somebodys_weights_stays_as_it_is(handler: ModelHandler) -> None:
+    theirs = model_card(msgspec.structs.replace(RECORD, name="bard", created="2025-01-31T08:15:00Z"))
+    for number, card in enumerate((theirs, FIRST_CARD)):
+        known = msgspec.structs.replace(RECORD, config=None, corpus=None, created="")
+        entry = handler.save(f"fox-{number}", brings(card), known)
+        handler.note(entry.name, "hello")
+        assert (entry.folder / "README.md").read_text() == card
+
+
+def test_notes_that_end_like_a_card_deceive_nobody(handler: ModelHandler) -> None:
+    entry = handler.save("bard", writer(), RECORD)
+    card = entry.folder / "README.md"
+    handler.note("bard", card.read_text())
+    handler.note("bard", "short")
+    assert "```text\nshort\n```" in card.read_text()
 
 
 def test_a_record_survives_its_file() -> None:

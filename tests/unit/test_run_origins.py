@@ -27,15 +27,6 @@ from tui_gpt.engine.training.distributed import Ranks
 from tui_gpt.engine.training.forking import fork_run
 
 
-@pytest.fixture
-def mother(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a trained model `bard` of the library, in the home of the scene."""
-    monkeypatch.setenv("TUI_GPT_HOME", str(scene.home))
-    run = scene.begin(tiny(scene.text, max_steps=12, model={"n_embd": 48}))
-    assert scene.train_here(run) == 0
-    return scene.home / "models" / "bard"
-
-
 def continuing(scene: Scene, **more: Any) -> RunConfig:
     return tiny(scene.text, **{"max_steps": 6, "eval_interval": 3, "warmup_steps": 0, **more})
 

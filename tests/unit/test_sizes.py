@@ -153,9 +153,10 @@ PEAK = (
     + r"""
 import json, resource, sys
 import msgspec, torch
-from tui_gpt.core.config import ModelConfig, TrainConfig
+from tui_gpt.core.config import ModelConfig, RunConfig, TrainConfig
 from tui_gpt.engine.network import KVCache, build_network
 from tui_gpt.engine.network.loss import sum_loss
+from tui_gpt.engine.training.adapters import Adapters
 from tui_gpt.engine.training.optimizer import Optimizer
 
 torch.set_num_threads(1)
@@ -163,7 +164,11 @@ model, train = ModelConfig(**json.loads(sys.argv[1])), TrainConfig(**json.loads(
 dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[sys.argv[3]]
 
 def learn(model, train, steps):
-    network = build_network(model, 0).to(dtype).train()
+    network = build_network(model, 0)
+    adapters = Adapters(network, RunConfig(model=model, train=train)) if train.lora_rank else None
+    network.to(dtype).train()
+    if adapters:
+        adapters.set_base(dict(build_network(model, 1).named_parameters()))
     network.gradient_checkpointing = train.gradient_checkpointing
     optimizer = Optimizer(network, train)
     shape = (train.batch_size // train.grad_accumulation_steps, model.n_positions)
@@ -172,6 +177,8 @@ def learn(model, train, steps):
             ids, targets = torch.randint(0, model.vocab_size, (2, *shape))
             (sum_loss(network.hidden(ids), network.head_weight, targets) / ids.numel()).backward()
         optimizer.step(step, 1.0)
+    if adapters:
+        adapters.merged(optimizer.master_state())
 
 def write(model, batch):
     network = build_network(model, 0).eval()
@@ -226,8 +233,10 @@ def peak(model: dict[str, object], train: dict[str, object], precision: str, wha
         (SHAKESPEARE, {"batch_size": 16}, "float32"),
         (STORIES, {"batch_size": 4}, "bf16"),
         (MODERN, {"batch_size": 4, "optimizer": "muon"}, "bf16"),
+        (MODERN, {"batch_size": 4, "lora_rank": 16}, "bf16"),
+        (SHAKESPEARE, {"batch_size": 16, "lora_rank": 16}, "float32"),
     ],
-    ids=["shakespeare", "stories", "modern"],
+    ids=["shakespeare", "stories", "modern", "adapters", "adapters of shakespeare"],
 )
 def test_training_memory_is_within_a_quarter_of_the_measured_peak(
     model: dict[str, object], train: dict[str, object], precision: str

@@ -37,6 +37,13 @@ _START_SECONDS = 120.0
     shell_complete=model_names,
     help="Train a model of the library on: its weights, tokenizer and shape.",
 )
+@click.option(
+    "--lora",
+    "lora_rank",
+    type=int,
+    metavar="RANK",
+    help="With --from: train low-rank adapters of this rank, and leave the model's weights as they are.",
+)
 @click.option("--minutes", type=float, help="Train for so many minutes.")
 @click.option("--steps", type=int, help="Train for so many optimizer steps.")
 @click.option("--epochs", type=float, help="Train until the text was seen so many times.")
@@ -52,6 +59,7 @@ def command(
     corpus: str | None,
     name: str | None,
     origin: str | None,
+    lora_rank: int | None,
     minutes: float | None,
     steps: int | None,
     epochs: float | None,
@@ -73,20 +81,25 @@ def command(
       tui-gpt train book.txt --minutes 10 --name book
       tui-gpt train stories --preset tiny --steps 500
       tui-gpt train . --set model.n_layer=6 --set train.learning_rate=1e-3 --detach
-      tui-gpt train more.txt --from book --minutes 5 --set train.learning_rate=3e-4
+      tui-gpt train more.txt --from book --minutes 5
+      tui-gpt train more.txt --from gpt2 --lora 8 --minutes 30
     """
     from tui_gpt.cli.following import Narrator, ProgressLine
+    from tui_gpt.core.presets import FINE_TUNING
     from tui_gpt.core.runs.launch import launch_trainer, wait_until_started
     from tui_gpt.core.runs.standby import StandbyTrainer
     from tui_gpt.engine.training.begin import begin_run
+    from tui_gpt.engine.training.origins import is_made_elsewhere
 
     layers = [
         *layers_of(preset, config_file, settings),
         overlay("data", corpus=corpus, tokenizer=tokenizer, encoding=encoding, errors=errors),
-        overlay("train", max_minutes=minutes, max_steps=steps, max_epochs=epochs, device=device),
+        overlay("train", max_minutes=minutes, max_steps=steps, max_epochs=epochs, device=device, lora_rank=lora_rank),
     ]
     if origin is not None:
         _refuse_what_comes_with_the_model(settings, tokenizer)
+        if preset is None and is_made_elsewhere(origin):
+            layers.insert(1, ("fine-tuning", FINE_TUNING))
         layers = _with_own_data(layers, origin)
     config = configured(layers)
     if config.train.device not in ("auto", "cpu"):
@@ -203,7 +216,7 @@ def watch(
 
 
 def _description(run: Run) -> str:
-    from tui_gpt.core.sizes import parameters
+    from tui_gpt.core.sizes import parameters, trained_parameters
 
     record = run.record
     model, data, train = record.config.model, record.data, record.config.train
@@ -211,9 +224,10 @@ def _description(run: Run) -> str:
     unit, count = next((unit, count) for unit, count in ends if count is not None)
     end = f"{count:g} {unit}{'' if count == 1 else 's'}"
     continued = f" from {record.parent}" if record.parent else ""
+    lora = f" ({trained_parameters(model, train) / 1e6:.2f} M learn, by LoRA)" if train.lora_rank else ""
     return (
         f"{run.name}{continued}: {model.family}, {model.n_layer} layers x {model.n_embd}, context {model.n_positions}, "
-        f"{parameters(model).total / 1e6:.2f} M parameters; {data.source}, {data.n_train_tokens:,} tokens "
+        f"{parameters(model).total / 1e6:.2f} M parameters{lora}; {data.source}, {data.n_train_tokens:,} tokens "
         f"({data.tokenizer}, {data.vocab_size}); {end}"
     )
 

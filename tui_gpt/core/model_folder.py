@@ -12,7 +12,7 @@ from typing import Any
 
 from tui_gpt.core.errors import ModelError
 from tui_gpt.core.given_files import is_too_deep
-from tui_gpt.core.model_record import RECORD_NAME, FileRecord, ModelRecord, decode_record
+from tui_gpt.core.model_record import ADAPTER_FOLDER, RECORD_NAME, FileRecord, ModelRecord, decode_record
 
 CARD_NAME = "README.md"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -88,9 +88,20 @@ def hash_file(path: Path) -> FileRecord:
     return FileRecord(size=size, sha256=digest.hexdigest())
 
 
+def contents(folder: Path) -> dict[str, Path]:
+    """What lies in a model's folder, by its name there; the adapters are named `adapter/...`. Never follows a link."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name == ADAPTER_FOLDER and stat.S_ISDIR(path.lstat().st_mode):
+            found |= {f"{ADAPTER_FOLDER}/{inside.name}": inside for inside in sorted(path.iterdir())}
+        else:
+            found[path.name] = path
+    return found
+
+
 def hash_folder(folder: Path) -> dict[str, FileRecord]:
     """Size and SHA-256 of every file except the record, by name. Raises ModelError for folders and links in it."""
-    return {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != RECORD_NAME}
+    return {name: hash_file(path) for name, path in contents(folder).items() if name != RECORD_NAME}
 
 
 def lacking(record: ModelRecord) -> list[str]:
@@ -118,7 +129,7 @@ def folder_problems(folder: Path, record: ModelRecord | None) -> Iterator[str]:
 
     A folder without a record has no hashes to compare: only what every model needs is looked for.
     """
-    present = {path.name: path for path in sorted(folder.iterdir())}
+    present = contents(folder)
     for name, path in present.items():
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):

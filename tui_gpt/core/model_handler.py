@@ -13,10 +13,11 @@ import msgspec
 
 from tui_gpt.core import locations
 from tui_gpt.core.errors import ConfigError, ModelError, TuiGptError
-from tui_gpt.core.files import fsync_file, link_or_copy, write_bytes
-from tui_gpt.core.model_card import model_card
+from tui_gpt.core.files import fsync_dir, fsync_file, link_or_copy, write_bytes
+from tui_gpt.core.model_card import is_card_of, model_card
 from tui_gpt.core.model_folder import (
     CARD_NAME,
+    contents,
     folder_bytes,
     folder_problems,
     hash_file,
@@ -27,7 +28,7 @@ from tui_gpt.core.model_folder import (
     read_record,
 )
 from tui_gpt.core.model_library import ModelLibrary
-from tui_gpt.core.model_record import RECORD_NAME, ModelRecord, encode_record, utc_now
+from tui_gpt.core.model_record import ADAPTER_FOLDER, RECORD_NAME, ModelRecord, encode_record, utc_now
 from tui_gpt.core.names import check_name
 from tui_gpt.core.notes import append_entry
 
@@ -177,9 +178,10 @@ class ModelHandler:
         left_out = {RECORD_NAME} if not _has_our_card(source, original.record) else {RECORD_NAME, CARD_NAME}
 
         def copy(folder: Path) -> None:
-            for path in source.iterdir():
-                if path.name not in left_out and path.is_file():
-                    shutil.copyfile(path, folder / path.name, follow_symlinks=False)
+            for file, path in contents(source).items():
+                if file not in left_out and path.is_file():
+                    (folder / file).parent.mkdir(exist_ok=True)
+                    shutil.copyfile(path, folder / file, follow_symlinks=False)
 
         return self.save(new, copy, msgspec.structs.replace(record, parent=name, created=""))
 
@@ -228,6 +230,7 @@ class ModelHandler:
             has_our_card = _has_our_card(source, old)
             for file in files:
                 if not (has_our_card and file == CARD_NAME):
+                    (folder / file).parent.mkdir(exist_ok=True)
                     link_or_copy(source / file, folder / file)
             if has_our_card:
                 (folder / CARD_NAME).write_text(model_card(record), encoding="utf-8", newline="\n")
@@ -290,15 +293,17 @@ def _seal(folder: Path, record: ModelRecord) -> ModelRecord:
         raise ModelError(f"model {record.name} cannot be saved, because {name} was not written")
     for name in record.files:
         fsync_file(folder / name)
+    if (folder / ADAPTER_FOLDER).is_dir():
+        fsync_dir(folder / ADAPTER_FOLDER)
     write_bytes(folder / RECORD_NAME, encode_record(record))
     return record
 
 
 def _has_our_card(folder: Path, record: ModelRecord | None) -> bool:
     """Whether the card is the one made from the record, and not one that came with the model or that a person wrote."""
-    if record is None:
+    if record is None or CARD_NAME not in record.files:
         return False
     try:
-        return read_bounded(folder / CARD_NAME) == model_card(record).encode()
+        return is_card_of(read_bounded(folder / CARD_NAME), record, record.files[CARD_NAME].sha256)
     except ModelError:
         return False

@@ -14,6 +14,8 @@ from tui_gpt.core.given_files import is_too_deep
 
 SCHEMA = 1
 RECORD_NAME = "tui_gpt.json"
+ADAPTER_FOLDER = "adapter"
+"""The one folder within a model's: LoRA adapters that are merged into the weights beside it, as peft reads them."""
 
 
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
@@ -129,7 +131,8 @@ def decode_record(content: bytes, where: str) -> ModelRecord:
             raise msgspec.ValidationError("its configuration is nested too deeply")
         for name in record.files:
             # A damaged record must not lead anyone out of the model's folder.
-            if name in ("", ".", "..") or "/" in name or "\0" in name:
+            inside = name.removeprefix(f"{ADAPTER_FOLDER}/")
+            if inside in ("", ".", "..") or "/" in inside or "\0" in inside:
                 raise msgspec.ValidationError(f"{name!r} is not the name of a file")
         return record
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -275,6 +275,22 @@ _QWEN3_350M = Preset(
     },
 )
 
+FINE_TUNING: Tree = {
+    "train": {
+        "optimizer": "adamw",
+        "learning_rate": 3e-4,
+        "schedule": "cosine",
+        "warmup_steps": 20,
+        "weight_decay": 0.01,
+    }
+}
+"""What a run that begins from a model of others takes over the preset's where a person says nothing.
+
+The presets' rates are those at which small networks learn from nothing. They also suit what was trained with them
+(docs/experiments.md), and would undo what a large model has learned from more text than there is here. The rate is the
+one that is usual for adapters, and half of that at which GPT-2 small was trained.
+"""
+
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (

@@ -73,6 +73,26 @@ def parameters(model: ModelConfig) -> ParameterCount:
     )
 
 
+def trained_parameters(model: ModelConfig, train: TrainConfig) -> int:
+    """The numbers that learn: all of the network's, or with LoRA those of its adapters.
+
+    Raises ValueError while the vocabulary is not known.
+    """
+    if not train.lora_rank:
+        return parameters(model).total
+    width, inner = model.n_embd, model.inner
+    query, key = model.n_head * model.head_size, model.kv_heads * model.head_size
+    # Rows and columns of the matrices as transformers keeps them, each with an adapter of its own.
+    if model.family == "gpt2":
+        attention = [(3 * width, width), (width, width)]
+        mlp = [(inner, width), (width, inner)]
+    else:
+        attention = [(query, width), (key, width), (key, width), (width, query)]
+        mlp = [(inner, width), (inner, width), (width, inner)]
+    adapted = {"attention": attention, "mlp": mlp, "all": attention + mlp}[train.lora_targets]
+    return model.n_layer * train.lora_rank * sum(rows + columns for rows, columns in adapted)
+
+
 class FlopsPerToken(msgspec.Struct, frozen=True):
     """Floating-point operations per token at full context; a multiplication and an addition are two."""
 
@@ -182,25 +202,31 @@ def _changes(train: TrainConfig, world_size: int) -> list[dict[str, int | bool |
 def _training_memory(
     model: ModelConfig, train: TrainConfig, precision: Precision, world_size: int, device: DeviceKind
 ) -> MemoryEstimate:
-    count = parameters(model)
+    total = parameters(model).total
+    learned = trained_parameters(model, train)
     element = FLOAT32 if precision == "float32" else 2
-    by_muon = _block_matrices(model) if train.optimizer == "muon" else Counter()
+    by_muon = _block_matrices(model) if train.optimizer == "muon" and not train.lora_rank else Counter()
     muon_numbers = sum(rows * columns * number for (rows, columns), number in by_muon.items())
     # AdamW keeps two moments per number, Muon one momentum.
-    optimizer = FLOAT32 * (2 * (count.total - muon_numbers) + muon_numbers)
+    optimizer = FLOAT32 * (2 * (learned - muon_numbers) + muon_numbers)
     largest_stack = max((rows * columns * number for (rows, columns), number in by_muon.items()), default=0)
     # Newton-Schulz holds the stack, its normed copy, and up to three products of its size in flight.
     workspace = 5 * largest_stack * element
     if precision == "bf16":
         # The step works on float32 copies of the gradients.
-        workspace += FLOAT32 * count.total
+        workspace += FLOAT32 * learned
+    adapters = learned if train.lora_rank else 0
+    if adapters:
+        # A checkpoint's model is made with the adapters merged into float32 copies of the matrices.
+        workspace = max(workspace, FLOAT32 * total)
     sequences = -(-train.batch_size // (train.grad_accumulation_steps * world_size))
     return MemoryEstimate(
-        weights=element * count.total,
-        master_weights=FLOAT32 * count.total if precision == "bf16" else 0,
-        gradients=element * count.total,
+        weights=element * (total + adapters),
+        # Of frozen weights too: what is merged must be what they were before rounding.
+        master_weights=FLOAT32 * (total + adapters) if precision == "bf16" else 0,
+        gradients=element * learned,
         optimizer=optimizer,
-        weight_average=FLOAT32 * count.total if train.weight_average else 0,
+        weight_average=FLOAT32 * learned if train.weight_average else 0,
         activations=round(_activations(model, train, sequences, element, device) * ALLOCATOR_FACTOR[device]),
         step_workspace=round(workspace * ALLOCATOR_FACTOR[device]),
     )

@@ -75,6 +75,8 @@ class RunRecord(Record, frozen=True, kw_only=True):
     """The model from which this run continues, by its bare name, or `run NAME step N` for a fork."""
     from_model: bool = False
     """Whether the run begins with the weights of the model in `start/`."""
+    base_model: str = ""
+    """That model as others know it: `hub:owner/name@commit` where it came from the Hub, else its name."""
     fork_step: Count | None = None
     """Completed steps of the checkpoint that the run was made with, if it was forked."""
     notes: str = ""

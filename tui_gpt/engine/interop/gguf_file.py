@@ -39,6 +39,11 @@ Progress = Callable[[str, float], None]
 
 _PRE_TOKENIZERS = {"gpt2": "gpt-2", "qwen2": "qwen2"}
 """llama.cpp's names for the patterns that split words."""
+_NO_MERGE = "<|none|> <|none|>"
+"""A merge that is never made, because pieces begin as single characters.
+
+llama.cpp opens no file without merges, and the gguf package leaves an empty list out.
+"""
 
 
 def write_gguf(name: str, path: Path, kind: GgufType = "f16", progress: Progress | None = None) -> int:
@@ -200,7 +205,7 @@ def _add_vocabulary(library: Any, writer: gguf.GGUFWriter, vocabulary: _Vocabula
             for number in range(len(vocabulary.tokens))
         ]
     )
-    writer.add_token_merges(vocabulary.merges)
+    writer.add_token_merges(vocabulary.merges or [_NO_MERGE])
     if tokenizer.eot_id is not None:
         writer.add_bos_token_id(tokenizer.eot_id)
         writer.add_eos_token_id(tokenizer.eot_id)

@@ -84,7 +84,8 @@ def write_model_folder(
         _write_json(folder / "config.json", config)
         # safetensors writes files that only their owner can read; a model is to be as open as any other file.
         shutil.copymode(folder / "config.json", folder / WEIGHTS)
-        _write_json(folder / "generation_config.json", _generation_config(sample or SampleConfig(), tokenizer))
+        generation = _generation_config(sample or SampleConfig(), model, tokenizer)
+        _write_json(folder / "generation_config.json", generation)
         tokenizer.save(folder, model_max_length=model.n_positions)
     except (OSError, SafetensorError) as error:  # safetensors reports a full disk as an error of its own
         raise ModelError(f"the model cannot be written to {folder}: {error}") from None
@@ -173,13 +174,16 @@ def _require_memory(model: ModelConfig, device: torch.device, dtype: torch.dtype
         )
 
 
-def _generation_config(sample: SampleConfig, tokenizer: Tokenizer) -> dict[str, Any]:
-    """transformers' GenerationConfig that draws as `sample` does; greedy where its temperature is 0."""
+def _generation_config(sample: SampleConfig, model: ModelConfig, tokenizer: Tokenizer) -> dict[str, Any]:
+    """transformers' GenerationConfig that draws as `sample` does; greedy where its temperature is 0.
+
+    transformers moves no window: past the context it warns, and a GPT-2 fails. So half of that is left to the prompt.
+    """
     config: dict[str, Any] = {
         "bos_token_id": tokenizer.eot_id,
         "eos_token_id": tokenizer.eot_id,
         "pad_token_id": tokenizer.eot_id,
-        "max_new_tokens": sample.max_new_tokens,
+        "max_new_tokens": min(sample.max_new_tokens, max(1, model.n_positions // 2)),
         "do_sample": sample.temperature > 0,
     }
     if sample.repetition_penalty != 1:

@@ -17,10 +17,10 @@ from tui_gpt.core.files import link_or_copy
 from tui_gpt.core.given_files import read_given
 from tui_gpt.core.model_folder import CARD_NAME, folder_problems, read_record
 from tui_gpt.core.model_handler import ModelEntry, ModelHandler
-from tui_gpt.core.model_record import ModelRecord, TokenizerRecord
+from tui_gpt.core.model_record import ADAPTER_FOLDER, ModelRecord, TokenizerRecord
 from tui_gpt.core.names import check_name, name_from
 from tui_gpt.core.sizes import parameters
-from tui_gpt.engine.interop import hub
+from tui_gpt.engine.interop import hub, peft_folder
 from tui_gpt.engine.interop.config_json import config_from_hf
 from tui_gpt.engine.interop.huggingface import examine_weights, require_vocabulary
 from tui_gpt.engine.interop.pickles import convert_pickles, has_pickles
@@ -36,6 +36,7 @@ BESIDE = (
     *(CARD_NAME, "LICENSE", "LICENSE.md", "LICENSE.txt"),
 )
 """What is taken beside the weights, where it is there. Code never is."""
+_ADAPTER = (f"{ADAPTER_FOLDER}/{peft_folder.CONFIG}", f"{ADAPTER_FOLDER}/{peft_folder.WEIGHTS}")
 _LARGEST_CARD = 1 << 20
 _LONGEST_LICENCE = 60
 
@@ -109,6 +110,8 @@ class _Found:
     folder: Path
     model: ModelConfig
     record: ModelRecord
+    own: bool
+    """Whether tui-gpt made it."""
 
 
 def _examine(folder: Path, parent: str, *, pickle: bool) -> _Found:
@@ -128,6 +131,7 @@ def _examine(folder: Path, parent: str, *, pickle: bool) -> _Found:
             )
     else:
         examine_weights(folder, model)
+    own = record is not None
     if record is None:
         record = ModelRecord(
             name="",
@@ -137,7 +141,7 @@ def _examine(folder: Path, parent: str, *, pickle: bool) -> _Found:
             parent=parent,
             license=_licence(folder),
         )
-    return _Found(folder, model, msgspec.structs.replace(record, files={}))
+    return _Found(folder, model, msgspec.structs.replace(record, files={}), own)
 
 
 def _tokenizer(folder: Path) -> Tokenizer:
@@ -162,9 +166,10 @@ def _licence(folder: Path) -> str | None:
 
 def _fill(target: Path, found: _Found, copy: Copy) -> None:
     """Everything of the model into an empty folder. Raises ModelError, OSError."""
-    for path in (found.folder / name for name in BESIDE):
-        if path.is_file():
-            copy(path, target / path.name)
+    for name in (*BESIDE, *(_ADAPTER if found.own else ())):
+        if (found.folder / name).is_file():
+            (target / name).parent.mkdir(exist_ok=True)
+            copy(found.folder / name, target / name)
     if not (target / TOKENIZER_FILE).exists():
         join_tokenizer(target, target)
     if has_weights(found.folder):

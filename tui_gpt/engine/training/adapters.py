@@ -1,4 +1,4 @@
-"""LoRA in a run: which layers get adapters, what the model is with them merged in, and the adapters as peft has them."""
+"""LoRA in a run: which layers get adapters, the model with them merged in, and the adapters as peft has them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ class Adapters:
 
     @torch.no_grad()
     def merged(self, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Parameter name to float32 weights of an ordinary network that computes the same; `trained` are the adapters'."""
+        """Parameter name to float32 weights of an ordinary network that computes the same.
+
+        `trained` are the adapters' weights, by their names in the network.
+        """
         weights = {name: self._exact.get(name, live).float() for name, live in self._frozen().items()}
         for name, layer in self._layers.items():
             change = layer.change(trained[f"{name}.lora_a"], trained[f"{name}.lora_b"])

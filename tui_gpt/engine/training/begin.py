@@ -54,6 +54,7 @@ def begin_run(
     resolved = _resolve(shaped, corpus)
     _require_sample_prompt(resolved, corpus)
     require_length(corpus, resolved.model.n_positions, can_shorten=source is None)
+    _require_adaptable(resolved, source)
     require_fit(resolved)
     record = RunRecord(
         name=name or name_from(Path(config.data.corpus).stem, "run"),
@@ -75,6 +76,7 @@ def begin_run(
         ),
         parent=origin,
         from_model=source is not None,
+        base_model=source.known_as if source else "",
         notes=notes,
     )
     create = store.create_free if name is None else store.create
@@ -107,6 +109,24 @@ def _require_sample_prompt(config: RunConfig, corpus: PreparedCorpus) -> None:
         corpus.tokenizer.encode(config.train.sample_prompt)
     except TuiGptError as error:
         raise ConfigError("train.sample_prompt", f"cannot be continued: {error}") from None
+
+
+def _require_adaptable(config: RunConfig, origin: Origin | None) -> None:
+    """Raises ConfigError where there is nothing that low-rank adapters could adapt, or nothing low about their rank."""
+    rank = config.train.lora_rank
+    if not rank:
+        return
+    if origin is None:
+        raise ConfigError(
+            "train.lora_rank",
+            f"is {rank}, and adapters need a model that they adapt; begin from one (--from MODEL), or leave it out to "
+            "train a new one",
+        )
+    if rank > config.model.n_embd:
+        raise ConfigError(
+            "train.lora_rank",
+            f"{rank} is more than the model's width of {config.model.n_embd}; take less, or 0 to train all its weights",
+        )
 
 
 def _with_shape_of(origin: Origin, config: RunConfig) -> RunConfig:

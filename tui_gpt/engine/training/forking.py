@@ -17,6 +17,7 @@ from tui_gpt.core.config import RunConfig, TrainConfig, to_dict
 from tui_gpt.core.config_loading import build_config
 from tui_gpt.core.errors import ConfigError, RunError
 from tui_gpt.core.files import fsync_dir, link_or_copy, write_bytes
+from tui_gpt.core.model_record import ADAPTER_FOLDER
 from tui_gpt.core.names import LONGEST, check_name
 from tui_gpt.core.runs.checkpoints import (
     MANIFEST_FILE,
@@ -45,6 +46,9 @@ _FIXED = {
     "seed": "it decides which text comes next and what dropout leaves out, so another seed is another run",
     "batch_size": "the place in the text is counted in batches of this size",
     "optimizer": "the checkpoint holds the state of the one it was trained with",
+    "lora_rank": "the checkpoint holds adapters of this rank",
+    "lora_alpha": "the adapters have learned for it",
+    "lora_targets": "the checkpoint holds adapters of these",
     "zero_init_projections": "it says how weights begin, and a fork goes on from trained ones",
 }
 """Fields that a fork cannot change, and why."""
@@ -286,6 +290,8 @@ def _shown(value: object) -> str:
 
 def _link_all(origin: Path, manifest: Manifest, folder: Path) -> None:
     for name in manifest.files:
-        if Path(name).name != name:
+        inside = name.removeprefix(f"{ADAPTER_FOLDER}/")
+        if Path(inside).name != inside:
             raise _DamagedError(f"{origin / MANIFEST_FILE} speaks of {name!r}, which is not a file of a checkpoint")
+        (folder / name).parent.mkdir(exist_ok=True)
         link_or_copy(origin / name, folder / name)

@@ -40,6 +40,8 @@ class Origin:
     model: ModelConfig
     """Its shape, every size resolved."""
     tokenizer: Tokenizer
+    known_as: str
+    """`hub:owner/name@commit` where it came from the Hub, else its name."""
     files: Mapping[str, FileEntry]
     """What makes it up: the configuration, the weights and the tokenizer, by file name."""
 
@@ -50,6 +52,7 @@ def read_origin(name: str) -> Origin:
     Raises ModelError when there is none, or it is damaged or not supported, and ConfigError when `name` is no name.
     """
     # Here, because all of these bring in torch, which takes seconds.
+    from tui_gpt.engine.interop.hub import PREFIX
     from tui_gpt.engine.interop.huggingface import examine_model_folder
     from tui_gpt.engine.interop.weights import weight_files
 
@@ -60,7 +63,16 @@ def read_origin(name: str) -> Origin:
         files = {path.name: _entry(path) for path in (*_parts(folder), *weight_files(folder))}
     except ModelError as error:
         raise ModelError(f"model {name} cannot be continued: {error}") from None
-    return Origin(name, folder, model, tokenizer, files)
+    record = handler.get(name).record
+    parent = record.parent if record else None
+    known_as = parent if parent and parent.startswith(PREFIX) else name
+    return Origin(name, folder, model, tokenizer, known_as, files)
+
+
+def is_made_elsewhere(name: str) -> bool:
+    """Whether nothing is known of a run that made the model. Raises ModelError when there is none of that name."""
+    record = ModelHandler().get(name).record
+    return record is None or record.config is None
 
 
 def origin_data(name: str) -> dict[str, Any]:

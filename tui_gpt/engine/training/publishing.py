@@ -12,7 +12,7 @@ import msgspec
 from tui_gpt.core.config import to_dict
 from tui_gpt.core.errors import ModelError, RunError, TuiGptError
 from tui_gpt.core.model_handler import ModelEntry, ModelHandler
-from tui_gpt.core.model_record import CorpusRecord, ModelRecord, SampleRecord, TokenizerRecord, utc_time
+from tui_gpt.core.model_record import ADAPTER_FOLDER, CorpusRecord, ModelRecord, SampleRecord, TokenizerRecord, utc_time
 from tui_gpt.core.notes import append_entry, read_entries
 from tui_gpt.core.runs.checkpoints import CheckpointInfo, verify_checkpoint
 from tui_gpt.core.runs.records import (
@@ -104,6 +104,12 @@ def best_checkpoint(run: Run) -> CheckpointInfo:
     return newest
 
 
+def copy_adapters(source: Path, folder: Path) -> None:
+    """Copy a checkpoint's LoRA adapters, where it has any, into the folder of the model that is made of it."""
+    if (source / ADAPTER_FOLDER).is_dir():
+        shutil.copytree(source / ADAPTER_FOLDER, folder / ADAPTER_FOLDER, symlinks=True)
+
+
 def bits_per_byte(data: DataRecord, loss: float) -> float:
     """A validation loss in nats per token as bits per UTF-8 byte of the validation text."""
     return loss / math.log(2) * data.n_validation_tokens / max(1, data.validation_bytes)
@@ -160,5 +166,6 @@ def publish_ended_run(run: Run, name: str) -> ModelEntry:
     def copy(folder: Path) -> None:
         for file in MODEL_FILES:
             shutil.copyfile(checkpoint.folder / file, folder / file)
+        copy_adapters(checkpoint.folder, folder)
 
     return ModelHandler().save(name, copy, record)

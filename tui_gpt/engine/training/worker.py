@@ -343,11 +343,14 @@ def _restore(run: Run, learner: Learner) -> Counters:
                 "rescued is still there"
             )
         return _begin(run, learner)
-    weights = _read_weights(checkpoint.folder, learner)
+    # What LoRA adapts is the model in start/; the checkpoint's has the adapters merged into it.
+    weights = _read_weights(start_folder(run) if learner.adapters else checkpoint.folder, learner)
     tensors, counters = read_state(checkpoint.folder, learner.device)
     if counters.step != checkpoint.step:
         raise RunError(f"{checkpoint.folder} holds the state of step {counters.step}; resume from another checkpoint")
     try:
+        if learner.adapters:
+            learner.begin_from(weights)
         learner.load(weights, tensors)
     except (KeyError, RuntimeError) as error:
         raise RunError(f"{checkpoint.folder} does not fit its run: {_first_line(error)}; resume from another") from None

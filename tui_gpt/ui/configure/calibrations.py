@@ -19,6 +19,8 @@ _TRAIN_FIELDS = (
     "optimizer",
     "gradient_checkpointing",
     "weight_average",
+    "lora_rank",
+    "lora_targets",
     "device",
     "precision",
     "threads",

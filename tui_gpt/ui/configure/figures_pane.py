@@ -14,6 +14,7 @@ from textual.widgets import Static
 from tui_gpt.core import figures
 from tui_gpt.core.published import FieldComparison
 from tui_gpt.core.safe_text import safe_text
+from tui_gpt.core.sizes import trained_parameters
 from tui_gpt.ui.configure.weighing import Weights
 from tui_gpt.ui.dialogs.explanation import Explanation
 
@@ -104,7 +105,7 @@ def _head(title: str, right: str, width: int) -> Content:
 
 
 def _parameters(weights: Weights, width: int) -> Iterator[Content]:
-    count = weights.parameters
+    count, train = weights.parameters, weights.config.train
     about = "~" if weights.assumed else ""
     yield _head("Parameters", about + figures.amount(count.total), width)
     bar = max(0, min(16, width - 28))
@@ -120,6 +121,8 @@ def _parameters(weights: Weights, width: int) -> Iterator[Content]:
             left = Content.assemble((f"{name:<16}", _MUTED), (_bar(number / count.total, bar), "$primary"))
             right = about + figures.amount(number)
             yield Content.assemble(left, " " * max(1, width - left.cell_length - len(right)), right)
+    if train.lora_rank:
+        yield _pair("learn, by LoRA", about + figures.amount(trained_parameters(weights.config.model, train)), width)
     if not count.head:
         yield Content.styled("head tied to the token embedding", _FAINT)
     if weights.assumed:

@@ -9,7 +9,7 @@ from tui_gpt.core.config import SECTIONS, ModelConfig, RunConfig, to_dict
 from tui_gpt.core.config_loading import all_problems, build_config, convert
 from tui_gpt.core.errors import ConfigError
 from tui_gpt.core.names import check_name
-from tui_gpt.core.presets import PRESETS, preset_config
+from tui_gpt.core.presets import FINE_TUNING, PRESETS, preset_config
 from tui_gpt.ui.configure.groups import ENDS, form_docs
 from tui_gpt.ui.configure.typed_text import parsed, typed
 
@@ -67,7 +67,8 @@ class FormState:
         """Begin again from a preset; corpus and name stay. `undo` brings the former form back. Raises ConfigError."""
         self.keep()
         self._rebase(name)
-        self.texts.update({path: text for path, text in self.base.items() if path not in _OWN})
+        kept = {*_OWN, *self.locked()}
+        self.texts.update({path: text for path, text in self.base.items() if path not in kept})
 
     def take_plan(self, tree: Mapping[str, Mapping[str, Any]]) -> None:
         """Begin again from the default preset with these values over it; the text's section stays as it is.
@@ -77,7 +78,8 @@ class FormState:
         planned = texts_of(build_config(("preset", PRESETS[DEFAULT_PRESET].tree), ("plan", tree)))
         self.keep()
         self._rebase(DEFAULT_PRESET)
-        self.texts.update({path: text for path, text in planned.items() if path != NAME and path[:5] != "data."})
+        kept = {NAME, *self.locked()}
+        self.texts.update({path: text for path, text in planned.items() if path not in kept and path[:5] != "data."})
 
     def take(self, config: RunConfig) -> None:
         """Take over every field of a configuration, which `undo` takes back."""
@@ -97,10 +99,19 @@ class FormState:
             texts = texts_of(own)
             self.texts.update({path: texts[path] for path in texts if path.startswith(("model.", "data."))})
             self.texts["model.dropout"] = dropout
+        else:
+            self._exchange(self.base, _fine_tuning())
 
     def drop_origin(self) -> None:
         """Begin from random weights after all, with the shape that the form shows."""
         self.origin = None
+        self._exchange(_fine_tuning(), self.base)
+
+    def _exchange(self, old: Mapping[str, str], new: Mapping[str, str]) -> None:
+        """Put what is `new` of the fields of fine-tuning where the `old` stands; what a person has changed stays."""
+        for path in (f"train.{field}" for field in FINE_TUNING["train"]):
+            if self.texts[path] == old[path]:
+                self.texts[path] = new[path]
 
     def keep(self) -> None:
         """Remember the form as it is, for `undo`."""
@@ -152,6 +163,8 @@ class FormState:
         tree, found = self._tree()
         for problem in all_problems(tree):
             found.setdefault(problem.path, problem.message)
+        if self.origin is None and tree["train"]["lora_rank"]:
+            found.setdefault("train.lora_rank", "needs a model to begin from: choose one in Models, or leave it at 0")
         if (name := self.texts[NAME]) and NAME not in found:
             try:
                 check_name(name, "")
@@ -202,6 +215,10 @@ class FormState:
                 found[path] = error.message
                 tree[section][name] = parsed(self.docs[path], self.base[path])
         return tree, found
+
+
+def _fine_tuning() -> dict[str, str]:
+    return texts_of(build_config(("preset", PRESETS[DEFAULT_PRESET].tree), ("fine-tuning", FINE_TUNING)))
 
 
 def texts_of(config: RunConfig) -> dict[str, str]:

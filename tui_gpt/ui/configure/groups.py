@@ -50,6 +50,7 @@ _ORDER = (
             "muon_weight_decay grad_clip zero_init_projections weight_average",
         ),
     ),
+    Group("Adapters, where a run begins from a model", _of("train", "lora_rank lora_alpha lora_targets")),
     Group(
         "Schedule and batches",
         _of("train", "decay_fraction min_lr_fraction grad_accumulation_steps gradient_checkpointing seed"),
@@ -82,7 +83,7 @@ EMPTY_MEANS = {
 def groups() -> list[Group]:
     """Every field of the configuration, and the name; what the order above does not name goes with its section."""
     named = {path for group in _ORDER for path in group.paths}
-    last = {"model": 4, "data": 5, "train": 7, "sample": 11}
+    last = {"model": 4, "data": 5, "train": 8, "sample": 12}
     arranged = [list(group.paths) for group in _ORDER]
     for doc in field_docs():
         if doc.path not in named:

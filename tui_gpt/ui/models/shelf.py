@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.model_record import ADAPTER_FOLDER
 from tui_gpt.core.model_handler import DamagedModel, ModelEntry, ModelHandler
 
 _LONGEST_WORD = 200
@@ -136,15 +137,17 @@ def _word(value: object) -> str:
 
 
 def _files(folder: Path) -> tuple[ModelFile, ...]:
-    """What lies in a folder itself, by name; what cannot be looked at is left out, and never followed."""
+    """What lies in a folder and in that of its adapters, by name; what cannot be looked at is left out, and never
+    followed."""
     found: list[ModelFile] = []
-    try:
-        if folder.is_symlink():
-            return ()
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if len(found) < _MOST_FILES and entry.is_file(follow_symlinks=False):
-                    found.append(ModelFile(entry.name, entry.stat(follow_symlinks=False).st_size))
-    except OSError:
-        pass
+    for inside, prefix in ((folder, ""), (folder / ADAPTER_FOLDER, f"{ADAPTER_FOLDER}/")):
+        try:
+            if inside.is_symlink():
+                continue
+            with os.scandir(inside) as entries:
+                for entry in entries:
+                    if len(found) < _MOST_FILES and entry.is_file(follow_symlinks=False):
+                        found.append(ModelFile(prefix + entry.name, entry.stat(follow_symlinks=False).st_size))
+        except OSError:
+            pass
     return tuple(sorted(found))
