@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import Call, environment
+from commands import Call, environment
 from training_runs import DEADLINE, Scene, last_words, status_of, tiny, until
 
 from tui_gpt.core.errors import RunError

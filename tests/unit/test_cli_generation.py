@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Call, Trained, environment, tiny_training
+from commands import Call, Trained, environment, tiny_training
 
 from tui_gpt.core.safe_stream import SafeStream
 from tui_gpt.core.safe_text import safe_text

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Call, Trained, environment, tiny_training
+from commands import Call, Trained, environment, tiny_training
 
 from tui_gpt import cli
 from tui_gpt.cli.doctor_machine import compile_seconds

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Call
+from commands import Call
 from safetensors.torch import load_file
 from training_runs import Scene, fault, final_weights, last_words, learned, records, status_of, tiny
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Call, Trained, tiny_training
+from commands import Call, Trained, tiny_training
 from safetensors.torch import load_file
 from training_runs import Scene, final_weights, last_words, learned, records, status_of, tiny
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Call, Trained
+from commands import Call, Trained
 from session_talk import DEADLINE, Talk
 from training_runs import Scene, hold, release, tiny, wait_held, wait_state
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import psutil
 import pytest
-from conftest import Trained
+from commands import Trained
 
 from tui_gpt.core.config import DataConfig, SampleConfig
 from tui_gpt.core.messages import Event, Explore, Generate, Generated, Load, ModelRef, Wrote
