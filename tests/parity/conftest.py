@@ -73,11 +73,11 @@ def build(site: Path) -> dict[str, str]:
 
 
 def pip(command: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs at a low priority, because tests that measure time may run beside it."""
+    """Takes no more than this worker's share of the machine, because tests that measure time may run in the others."""
+    jobs = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     return subprocess.run(
         ["nice", sys.executable, "-m", "pip", command, "--retries=1", "--timeout=30", *map(str, arguments)],
-        env=os.environ
-        | {"CMAKE_ARGS": BUILD_SETTINGS, "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 1), "PIP_NO_INPUT": "1"},
+        env=os.environ | {"CMAKE_ARGS": BUILD_SETTINGS, "CMAKE_BUILD_PARALLEL_LEVEL": str(jobs), "PIP_NO_INPUT": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -233,8 +233,7 @@ class TrainConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(
             ge=0,
             le=65_536,
-            description="Rank of the low-rank adapters (LoRA) that learn in place of the weights of the model that the "
-            "run begins from; 0: all its weights learn.",
+            description="Rank of adapters (LoRA) that learn in place of the model's weights; 0: all weights learn.",
         ),
     ] = 0
     lora_alpha: Annotated[
