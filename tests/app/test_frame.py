@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from screen import run_screen, text_of, until
+from textual import events
 from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -106,6 +107,21 @@ def test_the_focus_is_where_it_was_before_the_window_was_too_small(home: Path, d
         assert field.value == "a"
 
     run_screen(body, size=(120, 40))
+
+
+def test_a_widget_that_hears_late_that_it_was_hidden_keeps_the_focus(home: Path) -> None:
+    async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
+        await pilot.press("f6")
+        await until(pilot, lambda: _shown(app) == "chat" and app.focused is not None)
+        prompt = app.focused
+        assert prompt is not None
+        prompt.post_message(events.Hide())
+        await pilot.pause()
+        assert app.focused is prompt
+        prompt.disabled = True
+        await until(pilot, lambda: app.focused is not prompt)
+
+    run_screen(body)
 
 
 def test_where_nothing_has_the_focus_the_keys_are_the_tab_s(home: Path) -> None:
