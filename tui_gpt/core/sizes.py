@@ -25,8 +25,8 @@ PLAIN_LOSS_MAX_VOCABULARY = 8192
 """Up to this vocabulary all logits of a pass exist at once, above it 512 rows at a time (`engine.network.loss`)."""
 LOSS_CHUNK_ROWS = 512
 CHUNK_HOLES = {FLOAT32: 24.0, 2: 7.5}
-"""Bytes per logit of a chunk that glibc's heap loses between the tensors of one chunk and those of the next, by bytes per
-number, before the factor below: measured with 2048 tokens and vocabularies of 32,000 and 50,257."""
+"""Bytes per logit of a chunk that glibc's heap loses between the tensors of one chunk and those of the next, by bytes
+per number, before the factor below: measured with 2048 tokens and vocabularies of 32,000 and 50,257."""
 ALLOCATOR_FACTOR: dict[DeviceKind, float] = {"cpu": 1.5, "cuda": 1.1, "mps": 1.1}
 """Memory taken per byte of short-lived tensors. CPU: glibc's heap leaves holes between tensors of many sizes; resident
 memory grew 1.36 (gpt2, float32) to 1.66 (qwen3, bf16) times as fast as the tensors from 8 to 64 sequences. The GPUs'
