@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("runs", "List, follow and steer training runs."),
     "models": ("models", "List, check and keep trained models."),
     "corpora": ("corpora", "List and examine texts to train on."),
+    "guards": ("guards", "List and try what decides which prompts a model is asked."),
     "config": ("config", "Show, check and explain configurations."),
     "doctor": ("doctor", "Tell what this machine can do, and what is missing."),
 }

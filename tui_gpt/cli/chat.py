@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui_gpt.cli.completion import source_names
-from tui_gpt.cli.options import checkpoint_option, device_option, sample_options, sample_settings
+from tui_gpt.cli.options import checkpoint_option, device_option, guard_option, sample_options, sample_settings
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.safe_text import safe_text
 
@@ -25,6 +25,7 @@ An empty line lets the model go on. Ctrl-C stops a reply, Ctrl-D leaves.
 /retry              write the last reply again, differently
 /seed N             draw from this seed (/seed none: a new one each time)
 /set FIELD=VALUE    e.g. /set temperature=0.5; /set alone shows all settings
+/guard NAME         let this guard decide what the model is asked (/guard none: nobody)
 /help, /quit
 A line that begins with // is text that begins with /."""
 
@@ -33,9 +34,13 @@ A line that begins with // is text that begins with /."""
 @click.argument("name", shell_complete=source_names)
 @checkpoint_option
 @device_option
+@guard_option
 @sample_options("n_samples")
-def command(name: str, checkpoint: str | None, device: str, **fields: Any) -> int:
+def command(name: str, checkpoint: str | None, device: str, guard: str | None, **fields: Any) -> int:
     """Talk to NAME: a model, a run, or the path of a model's folder.
+
+    With --guard, each line is judged first, and what is declined never reaches the model: the guard answers it. Each
+    answer's account, with the reason, the tokens and the seconds, goes to stderr.
 
     These are base models: each line is appended to the text so far, and the model goes on from there. /help shows what
     else can be typed. From a pipe, each line is a turn.
@@ -43,18 +48,21 @@ def command(name: str, checkpoint: str | None, device: str, **fields: Any) -> in
     \b
     Examples:
       tui-gpt chat bard --max-new-tokens 120 --stop "ROMEO:"
+      tui-gpt chat gpt2 --guard python
       printf 'ROMEO:\\n/retry\\n' | tui-gpt chat bard --seed 1
     """
     from tui_gpt.cli.conversation import Conversation
     from tui_gpt.core.config import SampleConfig
+    from tui_gpt.core.guards import find_guard
     from tui_gpt.engine.generation.model_source import load_source
 
     sample_settings(SampleConfig(), fields)  # what is wrong with the options is said before anything is loaded
+    chosen = find_guard(guard) if guard is not None else None
     source, loaded = load_source(name, checkpoint, device)
     settings = sample_settings(source.sample_config, {**fields, "n_samples": "1"})
     title = safe_text(source.title, newlines=False)
     click.echo(f"{title}: type a text for it to continue; /help helps, /quit leaves", err=True)
-    conversation = Conversation(loaded, settings)
+    conversation = Conversation(loaded, settings, chosen)
     for line in _lines():
         if not _take_turn(conversation, line):
             break
@@ -90,6 +98,8 @@ def _obey(conversation: Conversation, word: str, argument: str) -> bool:
             conversation.retry()
         case "seed":
             conversation.set(f"seed={argument}")
+        case "guard":
+            _choose_guard(conversation, argument)
         case "set":
             if argument:
                 conversation.set(argument)
@@ -100,6 +110,16 @@ def _obey(conversation: Conversation, word: str, argument: str) -> bool:
                 f"there is no command /{word[:40]}; /help shows those there are, and // begins text with /"
             )
     return True
+
+
+def _choose_guard(conversation: Conversation, name: str) -> None:
+    from tui_gpt.core.guards import find_guard, guard_names
+
+    if not name:
+        now = conversation.guard.name if conversation.guard else "none"
+        click.echo(f"guard = {now}; there are {', '.join(guard_names())}", err=True)
+        return
+    conversation.guard = None if name == "none" else find_guard(name)
 
 
 def _lines() -> Iterator[str]:

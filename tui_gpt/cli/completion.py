@@ -73,6 +73,13 @@ def preset_names(_ctx: click.Context, _parameter: click.Parameter, incomplete: s
     return [CompletionItem(p.name, help=p.title) for p in PRESETS.values() if p.name.startswith(incomplete)]
 
 
+def guard_names(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Guards: built-in ones, files of the home folder, plug-ins."""
+    from tui_gpt.core.guards import guard_names as names
+
+    return _beginning(names(), incomplete)
+
+
 def size_names(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The published GPT-2 sizes."""
     from tui_gpt.core.published import PUBLISHED

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import click
 import msgspec
 
 from tui_gpt.cli.terminal_text import TextOut
 from tui_gpt.core.config import SampleConfig, to_dict
 from tui_gpt.core.config_loading import parse_setting
 from tui_gpt.core.errors import ConfigError, TuiGptError
+from tui_gpt.core.guards import Guard, Verdict, account, judge
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.engine.generation.stream import Generator
 
@@ -22,16 +25,25 @@ _SEEDS = 1 << 63
 
 @dataclass(slots=True)
 class _Turn:
-    """What a person added to the text, and what the model wrote after it."""
+    """What a person said, and what the model wrote after it. What a guard declined is no part of the text."""
 
-    added: str
+    said: str
+    separator: str = ""
     reply: str = ""
+    verdict: Verdict | None = None
+
+    @property
+    def text(self) -> str:
+        declined = self.verdict is not None and not self.verdict.accepted
+        return "" if declined else self.separator + self.said + self.reply
 
 
 class Conversation:
     """The turns so far. Of a text longer than the model's context its end is seen, as in all generation."""
 
-    def __init__(self, loaded: LoadedModel, settings: SampleConfig) -> None:
+    def __init__(self, loaded: LoadedModel, settings: SampleConfig, guard: Guard | None = None) -> None:
+        self.guard = guard
+        """Who is asked first about what a person says."""
         self._generator = Generator.of(loaded)
         self._settings = settings
         self._turns: list[_Turn] = []
@@ -40,14 +52,17 @@ class Conversation:
     @property
     def text(self) -> str:
         """Everything that was said."""
-        return "".join(turn.added + turn.reply for turn in self._turns)
+        return "".join(turn.text for turn in self._turns)
 
     def say(self, line: str) -> None:
-        """Append a line and show how the model goes on; an empty line adds nothing. Raises TuiGptError."""
+        """Append a line and show how the model goes on; an empty line adds nothing. Raises TuiGptError.
+
+        What the guard declines, it answers itself.
+        """
         before = self.text
         # A line of a person is a line of the text, also where the reply before it broke off in the middle of one.
         separator = "\n" if line and before and not before.endswith("\n") else ""
-        self._turns.append(_Turn(separator + line))
+        self._turns.append(_Turn(line, separator))
         try:
             self._reply()
         except TuiGptError:
@@ -55,13 +70,14 @@ class Conversation:
             raise
 
     def retry(self) -> None:
-        """Write the last reply again, from the next seed."""
+        """Write the last reply again, from the next seed. The guard is asked again too."""
         self._require_turn()
-        old, self._turns[-1].reply = self._turns[-1].reply, ""
+        old = self._turns[-1]
+        self._turns[-1] = _Turn(old.said, old.separator)
         try:
             self._reply()
         except TuiGptError:
-            self._turns[-1].reply = old
+            self._turns[-1] = old
             raise
 
     def undo(self) -> None:
@@ -96,22 +112,43 @@ class Conversation:
             raise TuiGptError("nothing was said yet, so there is nothing to take back or to write again")
 
     def _reply(self) -> None:
+        """Answer the last turn on stdout: the guard where it declines, else the model."""
+        turn, guard = self._turns[-1], self.guard
+        # Where nothing was said, the model goes on with what it had accepted.
+        if guard is None or not turn.said:
+            self._write(turn)
+            return
+        turn.verdict = judge(guard, turn.said)
+        if turn.verdict.accepted:
+            self._write(turn)
+        else:
+            out = TextOut()
+            out.write(turn.verdict.refusal)
+            out.end(line=True)
+            self._account(turn, 0, turn.verdict.seconds)
+
+    def _write(self, turn: _Turn) -> None:
         """Stream the continuation of the text to stdout, and keep what was shown even if it is broken off."""
         settings = self._settings
         if settings.seed is not None:
             # Each draw from a seed of its own: a retry differs, and the whole conversation can be had again.
             settings = msgspec.structs.replace(settings, seed=(settings.seed + self._draws) % _SEEDS)
-        turn, out = self._turns[-1], TextOut()
+        out, tokens, began = TextOut(), 0, time.perf_counter()
         stream = self._generator.stream(self.text, settings)
         self._draws += 1
         try:
             for piece in stream:
                 turn.reply += piece.text
+                tokens += piece.token_id is not None
                 out.write(piece.text)
-        except KeyboardInterrupt:
+        finally:
             out.end(line=True)
-            raise
-        out.end(line=True)
+            self._account(turn, tokens, time.perf_counter() - began)
+
+    @staticmethod
+    def _account(turn: _Turn, tokens: int, seconds: float) -> None:
+        if turn.verdict is not None:
+            click.echo(safe_text(account(turn.verdict, tokens, seconds), newlines=False), err=True)
 
 
 def _with(settings: SampleConfig, changes: dict[str, object]) -> SampleConfig:

@@ -27,6 +27,13 @@ checkpoint_option = click.option(
     "--checkpoint", metavar="best|last|STEP", help="Take this checkpoint of the run NAME instead of its best one."
 )
 
+guard_option = click.option(
+    "--guard",
+    metavar="NAME",
+    shell_complete=completion.guard_names,
+    help="Let this guard decide what the model is asked (see `tui-gpt guards list`).",
+)
+
 
 def help_without_command(context: click.Context) -> None:
     """For a group that was called without a command: its help, as something that was asked for."""

@@ -16,6 +16,7 @@ from tui_gpt.cli.options import (
     checkpoint_option,
     device_option,
     echo_json,
+    guard_option,
     json_option,
     sample_options,
     sample_settings,
@@ -26,6 +27,7 @@ from tui_gpt.core.safe_text import safe_text
 
 if TYPE_CHECKING:
     from tui_gpt.core.config import SampleConfig
+    from tui_gpt.core.guards import Verdict
     from tui_gpt.engine.generation.model_source import ModelSource
     from tui_gpt.engine.generation.stream import Piece, Stream
     from tui_gpt.engine.interop.huggingface import LoadedModel
@@ -44,6 +46,7 @@ _LARGEST_PROMPT_BYTES = 64 << 20
 @click.option("--no-prompt", is_flag=True, help="Show the continuation only.")
 @checkpoint_option
 @device_option
+@guard_option
 @json_option
 @sample_options()
 def command(
@@ -53,6 +56,7 @@ def command(
     no_prompt: bool,
     checkpoint: str | None,
     device: str,
+    guard: str | None,
     as_json: bool,
     **fields: Any,
 ) -> None:
@@ -70,9 +74,44 @@ def command(
 
     sample_settings(SampleConfig(), fields)  # what is wrong with the options is said before anything is loaded
     text = _prompt(prompt, prompt_file)
+    verdict = _judged(guard, text)
+    if verdict is not None and not verdict.accepted:
+        _refuse(verdict, text, as_json=as_json)
+        return
     source, loaded = load_source(name, checkpoint, device)
     settings = sample_settings(source.sample_config, fields)
-    _write(source, loaded, text, settings, as_json=as_json, show_prompt=not no_prompt)
+    _write(source, loaded, text, settings, verdict, as_json=as_json, show_prompt=not no_prompt)
+
+
+def _judged(guard: str | None, prompt: str) -> Verdict | None:
+    """What the guard makes of the prompt; None without one. Raises TuiGptError."""
+    from tui_gpt.core.guards import find_guard, judge
+
+    return judge(find_guard(guard), prompt) if guard is not None else None
+
+
+def _refuse(verdict: Verdict, prompt: str, *, as_json: bool) -> None:
+    """The guard's answer in place of a model's: none is loaded."""
+    from tui_gpt.core.guards import account
+
+    if as_json:
+        refused = {"model": None, "sample": 0, "prompt": prompt, "text": verdict.refusal, "seed": None, "tokens": 0}
+        rest = {"reason": "declined", "tokens_per_second": None, "guard": _guard_record(verdict, verdict.seconds)}
+        echo_json({**refused, **rest}, lines=True)
+    else:
+        out = TextOut()
+        out.write(verdict.refusal)
+        out.end(line=True)
+    click.echo(safe_text(account(verdict, 0, verdict.seconds), newlines=False), err=True)
+
+
+def _guard_record(verdict: Verdict, seconds: float) -> dict[str, Any]:
+    return {
+        "name": verdict.guard,
+        "accepted": verdict.accepted,
+        "reason": verdict.reason,
+        "seconds": round(seconds, 3),
+    }
 
 
 def _prompt(prompt: str | None, file: Path | None) -> str:
@@ -129,8 +168,16 @@ class _Written:
 
 
 def _write(
-    source: ModelSource, loaded: LoadedModel, prompt: str, settings: SampleConfig, *, as_json: bool, show_prompt: bool
+    source: ModelSource,
+    loaded: LoadedModel,
+    prompt: str,
+    settings: SampleConfig,
+    verdict: Verdict | None,
+    *,
+    as_json: bool,
+    show_prompt: bool,
 ) -> None:
+    from tui_gpt.core.guards import account
     from tui_gpt.engine.generation.stream import Generator
 
     stream = Generator.of(loaded).stream(prompt, settings)
@@ -151,8 +198,10 @@ def _write(
         interrupted = True
     seconds = time.perf_counter() - started
     if as_json:
-        _echo_samples(samples, source, prompt, stream)
+        _echo_samples(samples, source, prompt, stream, verdict)
     total = sum(sample.tokens for sample in samples)
+    if verdict is not None:
+        click.echo(safe_text(account(verdict, total, seconds), newlines=False), err=True)
     click.echo(f"{total:,} tokens in {seconds:.1f} s, {total / max(seconds, 1e-9):,.0f} tokens/s", err=True)
     if interrupted:
         raise KeyboardInterrupt
@@ -216,7 +265,9 @@ class _SampleOut:
         self._out.end(line=self._n_samples > 1)
 
 
-def _echo_samples(samples: list[_Written], source: ModelSource, prompt: str, stream: Stream) -> None:
+def _echo_samples(
+    samples: list[_Written], source: ModelSource, prompt: str, stream: Stream, verdict: Verdict | None
+) -> None:
     for number, sample in enumerate(samples):
         echo_json(
             {
@@ -228,6 +279,7 @@ def _echo_samples(samples: list[_Written], source: ModelSource, prompt: str, str
                 "tokens": sample.tokens,
                 "reason": sample.reason or "cancelled",
                 "tokens_per_second": round(sample.tokens / sample.seconds, 1) if sample.seconds else None,
+                **({"guard": _guard_record(verdict, sample.seconds)} if verdict is not None else {}),
             },
             lines=True,
         )

@@ -19,6 +19,7 @@ import msgspec
 from tui_gpt.core import locations
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.files import write_bytes
+from tui_gpt.core.guards.guard import Verdict
 from tui_gpt.core.messages import ModelRef
 
 CHATS_FOLDER = "chats"
@@ -54,7 +55,25 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     first_token_seconds: float | None = None
     reason: str = ""
-    """`eot`, `stop`, `length`, `stopped` by a person, or `broken` off."""
+    """`eot`, `stop`, `length`, `stopped` by a person, or `broken` off; `declined` where a guard answered."""
+    verdict: Verdict | None = None
+    """Of the guard that was asked first, without its refusal; None where none was."""
+
+    @property
+    def declined(self) -> bool:
+        """Whether this is a guard's refusal: no model was asked."""
+        return self.verdict is not None and not self.verdict.accepted
+
+
+def refusal_reply(verdict: Verdict) -> Reply:
+    """What a guard answers in a model's place."""
+    return Reply(
+        text=verdict.refusal,
+        title=f"guard {verdict.guard}",
+        seconds=verdict.seconds,
+        reason="declined",
+        verdict=msgspec.structs.replace(verdict, refusal=""),
+    )
 
 
 class Turn(msgspec.Struct, kw_only=True):
@@ -74,7 +93,9 @@ class Turn(msgspec.Struct, kw_only=True):
 
     @property
     def text(self) -> str:
-        """What this turn adds to the text."""
+        """What this turn adds to the text: nothing where a guard declined it."""
+        if self.reply is not None and self.reply.declined:
+            return ""
         return self.joint + self.said + (self.reply.text if self.reply else "")
 
 

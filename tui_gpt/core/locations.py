@@ -33,6 +33,11 @@ def notes_file() -> Path:
     return home() / "notes.txt"
 
 
+def guards_dir() -> Path:
+    """Guards of a person's own: one TOML file each."""
+    return home() / "guards"
+
+
 def cache_dir() -> Path:
     """The folder of what can be made again: token files, generated corpora, downloads, device probes."""
     if os.environ.get(HOME_VARIABLE):

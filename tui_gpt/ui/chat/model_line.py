@@ -33,6 +33,8 @@ class ModelLine(Widget):
     """What happens to it: it is loaded, or waited for."""
     problem: reactive[str] = reactive("")
     """Why it cannot answer."""
+    guard: reactive[str] = reactive("")
+    """Who decides what it is asked; empty: nobody."""
     run: reactive[RunSummary | None] = reactive(None)
     """Of a run: how it stands."""
 
@@ -53,6 +55,8 @@ class ModelLine(Widget):
             line = Content(safe_text(self.doing or self.problem or "no model is chosen", newlines=False))
         else:
             line = Content.assemble((safe_text(self.ref.name, newlines=False), "bold"), *self._kind())
+            if self.guard:
+                line = Content.assemble(line, "  ", (f"guard {safe_text(self.guard, newlines=False)}", "$text-accent"))
             for part in self._parts():
                 longer = Content.assemble(line, "  ", part)
                 if longer.cell_length > width and not (self.doing or self.problem):

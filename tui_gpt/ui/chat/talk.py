@@ -12,9 +12,10 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
-from tui_gpt.core.chat_history import ChatHistory, Kept
+from tui_gpt.core.chat_history import ChatHistory, Kept, refusal_reply
 from tui_gpt.core.config import SampleConfig
 from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.guards import Verdict, find_guard, judge
 from tui_gpt.core.messages import Generated, ModelRef
 from tui_gpt.core.runs.store import RunStore
 from tui_gpt.ui.chat.conversation import Conversation
@@ -83,20 +84,23 @@ class Talk(Vertical):
 
     # ---- turns
 
-    async def say(self, text: str, model: ModelRef, settings: SampleConfig) -> None:
-        """Add a text, and let the model go on. Empty: it goes on from what is there."""
+    async def say(self, text: str, model: ModelRef, settings: SampleConfig, guard: str | None = None) -> None:
+        """Add a text, and let the model go on, if the guard of that name does. Empty: it goes on from what is there."""
         await self.stop()
         await self.settle()
         turn = self.conversation.say(text, model)
         await self.transcript.add(turn)
-        self._begin(model, settings)
+        self._begin(model, settings, guard)
 
-    async def again(self, model: ModelRef, settings: SampleConfig) -> None:
-        """Another reply to the last prompt; the earlier ones stay to be chosen. A given seed counts on."""
+    async def again(self, model: ModelRef, settings: SampleConfig, guard: str | None = None) -> None:
+        """Another reply to the last prompt; the earlier ones stay to be chosen. A given seed counts on.
+
+        The guard is asked again.
+        """
         await self.stop()
         if self.conversation.turns:
             self._forget_choices()
-            self._begin(model, settings)
+            self._begin(model, settings, guard)
 
     async def take_back(self) -> str:
         """Take the last turn away; returns what was said in it."""
@@ -142,11 +146,11 @@ class Talk(Vertical):
 
     # ---- a reply
 
-    def _begin(self, model: ModelRef, settings: SampleConfig) -> None:
-        self._writer = self.run_worker(self._reply(model, self.conversation.seeded(settings)), group="reply")
+    def _begin(self, model: ModelRef, settings: SampleConfig, guard: str | None) -> None:
+        self._writer = self.run_worker(self._reply(model, self.conversation.seeded(settings), guard), group="reply")
         self.post_message(self.Changed())
 
-    async def _reply(self, model: ModelRef, settings: SampleConfig) -> None:
+    async def _reply(self, model: ModelRef, settings: SampleConfig, guard: str | None) -> None:
         view = self.transcript.last
         assert view is not None
         assert self._updates is not None
@@ -156,6 +160,10 @@ class Talk(Vertical):
         self._updates.resume()
         tell = view.replies[0].show_facts
         try:
+            writing.verdict = await self._judged(guard)
+            if writing.verdict is not None and not writing.verdict.accepted:
+                await self._refuse(writing.verdict)
+                return
             generated = await write_reply(
                 self._session, self._store, model, self.conversation.prompt, settings, writing, tell
             )
@@ -167,6 +175,25 @@ class Talk(Vertical):
             await self._end(writing, "broken")
         else:
             await self._end(writing, generated)
+
+    async def _judged(self, guard: str | None) -> Verdict | None:
+        """What the guard makes of the last prompt; None without one, or where nothing was said. Raises TuiGptError."""
+        turn = self.conversation.last
+        if guard is None or turn is None or not turn.said:
+            return None
+        # A file may have changed since, and a plug-in may take its time.
+        return await asyncio.to_thread(lambda: judge(find_guard(guard), turn.said))
+
+    async def _refuse(self, verdict: Verdict) -> None:
+        """The guard's answer in the model's place."""
+        self.conversation.answered([refusal_reply(verdict)])
+        if self._updates is not None:
+            self._updates.pause()
+        self._written = None
+        view = self.transcript.last if self.is_running else None
+        if view is not None:
+            await view.show_chosen()
+        self.post_message(self.Changed())
 
     def _show_written(self) -> None:
         view, writing = self.transcript.last, self._written
@@ -194,6 +221,7 @@ class Talk(Vertical):
         if replies:
             for number, (reply, shown) in enumerate(zip(replies, view.replies, strict=True), start=before):
                 shown.show_facts(facts_of(reply, number, len(turn.replies)))
+                shown.show_verdict(reply, len(turn.replies))
             if len(replies) > 1:
                 self._choices, self._marked = range(before, before + len(replies)), 0
                 self.prompt.alternatives = len(replies)

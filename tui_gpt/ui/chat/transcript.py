@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui_gpt.core.chat_history import Reply, Turn
+from tui_gpt.core.guards.guard import account
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.ui.chat.growing_text import GrowingText
 from tui_gpt.ui.dialogs.explanation import Explanation
@@ -23,7 +24,10 @@ _REASONS = {
 
 
 class ReplyView(Vertical):
-    """One continuation: a headline where there are several, the text, and a quiet line of figures."""
+    """One continuation: a headline where there are several, what a guard said, the text, and a quiet line of figures.
+
+    A guard's refusal stands in the same place, in another style and without the figures of a model.
+    """
 
     DEFAULT_CSS = """
     ReplyView { height: auto; padding: 0 1 0 2; }
@@ -31,6 +35,11 @@ class ReplyView(Vertical):
     ReplyView.-one-of-several > .headline { display: block; }
     ReplyView.-one-of-several { margin-bottom: 1; }
     ReplyView.-chosen > .headline { color: $text-accent; text-style: bold; }
+    ReplyView > .verdict { height: auto; display: none; color: $text-muted; }
+    ReplyView.-judged > .verdict { display: block; }
+    ReplyView.-declined { border-left: outer $warning; padding-left: 1; }
+    ReplyView.-declined > .verdict { color: $text-warning; }
+    ReplyView.-declined > GrowingText { text-style: italic; }
     ReplyView > .facts { height: 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
@@ -38,13 +47,26 @@ class ReplyView(Vertical):
         """`text` and `facts` are safe."""
         self.number = number
         self.headline = Static("", classes="headline", markup=False)
+        self.verdict = Static("", classes="verdict", markup=False)
         self.body = GrowingText(text)
         self.facts = Static(Content(facts), classes="facts", markup=False)
-        super().__init__(self.headline, self.body, self.facts)
+        super().__init__(self.headline, self.verdict, self.body, self.facts)
 
     def show_facts(self, facts: str) -> None:
         """The quiet line. Foreign text is made safe here."""
         self.facts.update(Content(safe_text(facts, newlines=False)))
+
+    def show_verdict(self, reply: Reply, of: int) -> None:
+        """What the guard made of the prompt, where one was asked. Foreign text is made safe here.
+
+        A refusal has no figures of its own, only its number where there are several replies.
+        """
+        if reply.verdict is not None:
+            line = account(reply.verdict, reply.tokens, reply.seconds)
+            self.verdict.update(Content(safe_text(line, newlines=False)))
+        self.set_class(reply.verdict is not None, "-judged")
+        self.set_class(reply.declined, "-declined")
+        self.facts.display = not reply.declined or of > 1
 
     def mark(self, *, several: bool, chosen: bool) -> None:
         """Say whether it is one of several to choose from, and the one that is chosen now."""
@@ -85,6 +107,8 @@ class TurnView(Vertical):
             ReplyView(place, safe_text(reply.text), facts_of(reply, number, len(self.turn.replies)))
             for place, (number, reply) in enumerate(known)
         ]
+        for view, (_, reply) in zip(views, known, strict=True):
+            view.show_verdict(reply, len(self.turn.replies))
         await self._replace(views)
         self.mark([number for number, _ in known].index(self.turn.chosen) if self.turn.chosen in numbers else 0)
 
@@ -108,6 +132,8 @@ class TurnView(Vertical):
 def facts_of(reply: Reply, number: int, of: int) -> str:
     """The quiet line under a reply. Safe text."""
     parts = [f"{number + 1} of {of}"] if of > 1 else []
+    if reply.declined:
+        return "".join(parts)
     parts += [reply.title, f"{reply.tokens:,} token{'s' * (reply.tokens != 1)}"]
     if reply.tokens and reply.seconds > 0:
         parts.append(f"{reply.tokens / reply.seconds:,.0f}/s")
@@ -170,5 +196,6 @@ class Transcript(VerticalScroll):
             "What stands here is what the model continues: your lines, marked by a bar, and its own. These are base "
             "models, which learned to continue texts and not to answer questions, so begin a text whose continuation "
             "is what you want.\n\nOf a text that is longer than the model's context only the end is read. Select with "
-            "the mouse to copy a part.",
+            "the mouse to copy a part.\n\nA guard (ctrl+g chooses one) decides whether a prompt is one for this "
+            "model. What it declines, it answers itself, and the model reads neither.",
         )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from tui_gpt.core.chat_history import Reply
+from tui_gpt.core.guards.guard import Verdict
 from tui_gpt.core.messages import Generated, Generating, Wrote
 from tui_gpt.core.safe_stream import SafeStream
 
@@ -35,6 +36,8 @@ class Writing:
         self._first: float | None = None
         self.source: Generating | None = None
         """Who writes, and with which seed; None as long as nobody does."""
+        self.verdict: Verdict | None = None
+        """Of the guard that let the prompt through; None where none was asked."""
 
     @property
     def anything(self) -> bool:
@@ -84,6 +87,7 @@ class Writing:
                 seconds=seconds,
                 first_token_seconds=first,
                 reason=reasons if isinstance(reasons, str) else reasons[number] if number < len(reasons) else "",
+                verdict=self.verdict,
             )
             for number, sample in enumerate(self._samples)
         ]

@@ -16,6 +16,7 @@ from textual.containers import Horizontal
 from tui_gpt.core.chat_history import ChatHistory, ChatHistoryError
 from tui_gpt.core.config import SampleConfig
 from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.guards import list_guards
 from tui_gpt.core.messages import Event, Load, ModelRef, Progress
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.ui.chat.conversation import Conversation
@@ -29,6 +30,9 @@ from tui_gpt.ui.chat.talk import Talk
 from tui_gpt.ui.dialogs.explanation import Explanation
 from tui_gpt.ui.tabs.tab import TabBody
 
+_LONGEST_GUARD = 64
+_NO_GUARD = ":none"
+"""As a key of the list: no guard can have this name."""
 WIDE = 110
 """Columns from which the sampling controls stand beside the text unasked."""
 
@@ -42,6 +46,7 @@ class ChatTab(TabBody):
         Binding("escape", "leave_field", show=False),
         Binding("enter", "go_on", show=False),
         Binding("ctrl+o", "choose", "Model", id="chat.choose"),
+        Binding("ctrl+g", "guard", "Guard", id="chat.guard", tooltip="Who decides what the model is asked", show=False),
         Binding("ctrl+t", "sampling", "Sampling", id="chat.sampling"),
         Binding("ctrl+r", "regenerate", "Again", id="chat.regenerate", tooltip="Another reply to the last prompt"),
         Binding(
@@ -72,6 +77,8 @@ class ChatTab(TabBody):
         self.model_line = ModelLine()
         self.model: ModelRef | None = None
         """Who answers the next prompt."""
+        self.guard: str | None = None
+        """Who decides whether it is asked; None: nobody."""
         self._visited = False
         self._panel: bool | None = None
 
@@ -127,6 +134,7 @@ class ChatTab(TabBody):
             "model": msgspec.to_builtins(self.model) if self.model else None,
             "sampling": self.sampling.remember(),
             "panel": self._panel,
+            "guard": self.guard,
             "conversation": self.conversation.id,
             "prompt": self.prompt.text[:20_000],
         }
@@ -137,6 +145,8 @@ class ChatTab(TabBody):
         self.sampling.recall(remembered.get("sampling"))
         if isinstance(panel := remembered.get("panel"), bool):
             self._panel = panel
+        if isinstance(guard := remembered.get("guard"), str) and guard:
+            self._set_guard(guard[:_LONGEST_GUARD])
         if isinstance(text := remembered.get("prompt"), str) and text:
             self.prompt.replace_text(text)
         if isinstance(number := remembered.get("conversation"), str):
@@ -223,6 +233,30 @@ class ChatTab(TabBody):
         if (ref := ref_of(key)) is not None:
             self._choose(ref)
 
+    @work(group="dialog", exclusive=True)
+    async def action_guard(self) -> None:
+        """ctrl+g: who decides whether a prompt is one for this model."""
+        guards = await asyncio.to_thread(list_guards)
+        rows = [Row(_NO_GUARD, "none", "the model is asked everything")]
+        rows += [
+            Row(guard.name, guard.name, f"{guard.title}  {guard.origin.rpartition('/')[2]}", problem=guard.problem)
+            for guard in guards
+        ]
+
+        async def find(words: str) -> Sequence[Row]:
+            wanted = words.casefold().split()
+            return [row for row in rows if all(word in f"{row.title} {row.detail}".casefold() for word in wanted)]
+
+        key = await self.gpt.push_screen_wait(
+            PickDialog("Guard: who decides what the model is asked", "a part of its name", find, "There is none.")
+        )
+        if key is not None:
+            self._set_guard(None if key == _NO_GUARD else key)
+
+    def _set_guard(self, name: str | None) -> None:
+        self.guard = name
+        self.model_line.guard = name or ""
+
     # ---- talking
 
     @on(Prompt.Sent)
@@ -234,15 +268,15 @@ class ChatTab(TabBody):
         else:
             await self.talk.say(event.text, *asked)
 
-    def _asked(self) -> tuple[ModelRef, SampleConfig] | None:
-        """Who is to write, and how; None where that cannot be, which is said."""
+    def _asked(self) -> tuple[ModelRef, SampleConfig, str | None] | None:
+        """Who is to write, how, and which guard is asked first; None where that cannot be, which is said."""
         settings = self.sampling.settings
         if self.model is None:
             self._say_problem("there is no model to talk to yet; choose one, or train one with F5")
         elif settings is None:
             self._say_problem(f"the sampling controls cannot be used: {self.sampling.problem}")
         else:
-            return self.model, settings
+            return self.model, settings, self.guard
         return None
 
     @on(Talk.Changed)
