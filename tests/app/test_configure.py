@@ -104,6 +104,7 @@ SPECIAL = {
     "model.n_embd": ("96", "many"),
     "data.corpus": ("python", ""),
     "data.encoding": ("latin-1", ""),
+    "data.column": ("body", "x" * 201),
     "train.sample_prompt": (r"Once\n", ""),
     "train.device": ("cpu", "toaster"),
     "model.head_dim": ("32", "33"),

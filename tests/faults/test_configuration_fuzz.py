@@ -34,6 +34,7 @@ NONSENSE += ["none", "true", "\0", "é", "\x1b[31m", "../x", " 3 ", "1e-400", "-
 WORDS = {
     "data.corpus": ["{text}", "{text}", "nothing", "/dev/zero", "{text}/inside"],
     "data.encoding": ["auto", "utf-8", "latin-1", "utf-16", "cp037", "hex", "utf-7", "utf-32"],
+    "data.column": ["", "text", "a.b", "漢"],
     "train.sample_prompt": ["", "Once", "漢", "a" * 5000, "\n"],
     "train.device": ["auto", "cpu", "tpu", "cuda:x", "cpu:0"],
 }

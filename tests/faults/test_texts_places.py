@@ -15,7 +15,7 @@ from training_runs import Scene, tiny
 
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.errors import CorpusError
-from tui_gpt.engine.text import reading
+from tui_gpt.engine.text.formats import document_files
 from tui_gpt.engine.text.prepare import prepare
 
 PROSE = "The cat sat on the mat.\nA dog ran to the cat.\n" * 60
@@ -216,9 +216,9 @@ def test_a_folder_of_ten_thousand_files_with_loops_pipes_and_binaries_is_read_on
     (folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     opened: list[Path] = []
     monkeypatch.setattr(
-        reading,
-        "_problem",
-        lambda path, encoding, look=reading._problem: (opened.append(path), look(path, encoding))[1],
+        document_files,
+        "text_problem",
+        lambda path, *more, look=document_files.text_problem: (opened.append(path), look(path, *more))[1],
     )
     prepared = prepare(DataConfig(corpus=str(folder), tokenizer="char"), cache=tmp_path / "cache")
     assert prepared.facts.documents == 10_000

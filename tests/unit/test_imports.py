@@ -13,7 +13,7 @@ import tui_gpt.cli
 import tui_gpt.core
 import tui_gpt.ui
 
-HEAVY = ("numpy", "safetensors", "textual", "tiktoken", "tokenizers", "torch", "transformers")
+HEAVY = ("numpy", "pyarrow", "safetensors", "textual", "tiktoken", "tokenizers", "torch", "transformers", "zstandard")
 
 _REPORT_WHO_LOADS_WHAT = """
 import importlib, json, sys

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui_gpt.cli.completion import corpus_names
+from tui_gpt.cli.corpus_input import given_corpus, table_options
 from tui_gpt.cli.options import echo_json, help_without_command, json_option, overlay
 from tui_gpt.cli.tables import amount, echo_pairs, echo_table
 
 if TYPE_CHECKING:
     from tui_gpt.engine.text.prepare import PreparedCorpus
+    from tui_gpt.engine.text.token_files import CorpusFacts
     from tui_gpt.engine.text.tokenizer import Tokenizer
 
 _VIEW_CHARACTERS = 72
@@ -28,6 +30,8 @@ def command(context: click.Context) -> None:
       tui-gpt corpora list
       tui-gpt corpora show stories --megabytes 1
       tui-gpt corpora show book.txt --tokenizer bpe --json
+      tui-gpt corpora show reviews.jsonl.gz --column body
+      zcat book.txt.gz | tui-gpt corpora show -
     """
     help_without_command(context)
 
@@ -37,7 +41,8 @@ def command(context: click.Context) -> None:
 def list_corpora(as_json: bool) -> None:
     """List the built-in corpora.
 
-    Any text file and any folder of text files is a corpus too.
+    Any file and any folder of files is a corpus too: text, or a table of which every row is a document (.jsonl,
+    .ndjson, .csv, .tsv, .parquet), compressed or not (.gz, .zst).
     """
     from tui_gpt.core.corpora import CATALOGUE
 
@@ -56,6 +61,7 @@ def list_corpora(as_json: bool) -> None:
 @click.option("--encoding", help="Encoding of the text files (auto: by byte-order mark, else UTF-8).")
 @click.option("--errors", type=click.Choice(["strict", "replace"]), help="What to do with bytes that do not decode.")
 @click.option("--megabytes", type=float, help="How much text a generated corpus makes.")
+@table_options
 @json_option
 def show(
     name: str,
@@ -64,11 +70,14 @@ def show(
     encoding: str | None,
     errors: str | None,
     megabytes: float | None,
+    column: str | None,
+    stdin_format: str | None,
     as_json: bool,
 ) -> None:
     """Tell what is in a corpus.
 
-    NAME is a built-in corpus, a text file or a folder. It is prepared on the way, so that training starts at once.
+    NAME is a built-in corpus, a file, a folder, or - for stdin. It is prepared on the way, so that training starts at
+    once.
     """
     from tui_gpt.cli.following import ProgressLine
     from tui_gpt.core.config import DataConfig
@@ -77,12 +86,13 @@ def show(
 
     _, tree = overlay(
         "data",
-        corpus=name,
+        corpus=given_corpus(name, stdin_format),
         tokenizer=tokenizer,
         bpe_vocab_size=bpe_vocab_size,
         encoding=encoding,
         errors=errors,
         corpus_megabytes=megabytes,
+        column=column,
     )
     data = convert(tree["data"], DataConfig, "data")
     progress = ProgressLine()
@@ -119,9 +129,10 @@ def _tell(prepared: PreparedCorpus) -> None:
     ids = prepared.tokenizer.encode(_line(facts.sample))
     pairs = [
         ("corpus", prepared.source),
+        *_of_table(facts),
         ("characters", f"{facts.characters:,}"),
         ("distinct", f"{facts.distinct_characters:,} characters"),
-        ("documents", f"{facts.documents:,}"),
+        ("documents", _documents(facts)),
         ("size", f"{amount(facts.bytes)} in UTF-8"),
         ("tokenizer", f"{facts.tokenizer}, {facts.vocab_size:,} tokens"),
         (
@@ -138,6 +149,22 @@ def _tell(prepared: PreparedCorpus) -> None:
     if len(facts.skipped) > _MOST_SKIPPED:
         left_out.append(f"and {len(facts.skipped) - _MOST_SKIPPED} more")
     echo_pairs(pairs + ([("left out", "\n".join(left_out))] if left_out else []))
+
+
+def _of_table(facts: CorpusFacts) -> list[tuple[str, str]]:
+    """What only files other than plain text have."""
+    pairs = [("format", " and ".join(facts.formats))] if facts.formats not in ((), ("text",)) else []
+    if facts.columns:
+        pairs.append(("column", ", ".join(facts.columns)))
+    if facts.empty_rows:
+        pairs.append(("empty rows", f"{facts.empty_rows:,}, left out"))
+    return pairs
+
+
+def _documents(facts: CorpusFacts) -> str:
+    if not facts.longest_document or facts.documents < 2:
+        return f"{facts.documents:,}"
+    return f"{facts.documents:,}, of {facts.shortest_document:,} to {facts.longest_document:,} characters"
 
 
 def _line(sample: str) -> str:

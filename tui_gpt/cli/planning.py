@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui_gpt.cli.completion import corpus_names
+from tui_gpt.cli.corpus_input import given_corpus, table_options
 from tui_gpt.cli.options import config_options, configured, echo_json, json_option, layers_of, overlay
 from tui_gpt.cli.tables import echo_pairs
 from tui_gpt.core import figures
@@ -50,11 +51,14 @@ def speed(
 @click.command("plan")
 @click.argument("corpus", required=False, shell_complete=corpus_names)
 @click.option("--minutes", type=float, required=True, help="How long the training may take.")
+@table_options
 @config_options
 @json_option
 def plan(
     corpus: str | None,
     minutes: float,
+    column: str | None,
+    stdin_format: str | None,
     preset: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
@@ -76,7 +80,9 @@ def plan(
     from tui_gpt.core.sizes import flops_per_token
     from tui_gpt.engine.text.prepare import prepare
 
-    config = configured([*layers_of(preset, config_file, settings), overlay("data", corpus=corpus)])
+    corpus = given_corpus(corpus, stdin_format)
+    data = overlay("data", corpus=corpus, column=column)
+    config = configured([*layers_of(preset, config_file, settings), data])
     progress = ProgressLine()
     try:
         prepared = prepare(config.data, progress=progress)

@@ -115,7 +115,7 @@ class DataConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Meta(
             min_length=1,
             max_length=4096,
-            description="A built-in corpus by name, or the path of a text file or a folder.",
+            description="A built-in corpus by name, or the path of a file or a folder.",
         ),
     ] = "stories"
     corpus_megabytes: Annotated[
@@ -147,6 +147,14 @@ class DataConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Literal["strict", "replace"],
         Meta(description="Bytes that do not decode: strict stops and says where, replace puts U+FFFD in their place."),
     ] = "strict"
+    column: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            description="The column of a table (JSON Lines, CSV, Parquet) that is learned from, a row as a document. "
+            "Empty: text, else content, else the only column of text.",
+        ),
+    ] = ""
 
 
 class TrainConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,7 +9,9 @@ from typing import Literal
 
 import msgspec
 
+from tui_gpt.core.corpus_formats import format_of
 from tui_gpt.core.errors import CorpusError
+from tui_gpt.core.standard_input import STANDARD_INPUT, is_kept
 
 CorpusKind = Literal["generated", "interpreter", "file"]
 
@@ -93,10 +95,13 @@ def find(name_or_path: str) -> CorpusInfo:
         raise CorpusError(
             f"the name {str(path.absolute())!r} is not valid Unicode, so no run could keep it; rename it, and try again"
         ) from None
+    name = STANDARD_INPUT if is_kept(path) else path.name or str(path)
+    kind = format_of(path.name)
+    of_rows = f"A table of documents ({kind.title})." if kind.is_table else "A text file."
     return CorpusInfo(
-        name=path.name or str(path),
-        title=path.name or str(path),
-        description="A folder of text files." if path.is_dir() else "A text file.",
+        name=name,
+        title=name,
+        description="A folder of files." if path.is_dir() else of_rows,
         licence="its owner's",
         origin=str(path.absolute()),
         kind="file",

@@ -214,6 +214,15 @@ class Explored(Message, frozen=True, kw_only=True):
     """Why there are no tokens of the line: a character that the tokenizer does not know, say."""
     skipped: list[str] = []
     """Files of a folder that are left out, a sentence each."""
+    formats: list[str] = []
+    """What the files are: `text`, `JSON Lines, gzip`."""
+    columns: list[str] = []
+    """Of tables, those that are read; a row is a document."""
+    empty_rows: int = 0
+    """Rows of tables that are left out because they have no text."""
+    shortest_document: int = 0
+    """In characters; 0 where nobody counted."""
+    longest_document: int = 0
 
 
 class Begun(Message, frozen=True, kw_only=True):

@@ -65,7 +65,8 @@ class PreparedCorpus:
     train: TokenFile
     validation: TokenFile
     sha256: str
-    """SHA-256 of the text in UTF-8; of several documents, SHA-256 of their digests, one after the other."""
+    """SHA-256 of the text in UTF-8; of several documents, SHA-256 of their digests, one after the other; of tables,
+    with the digest of their columns' names before them."""
     source: str
     """The corpus as a person knows it: its name in the catalogue, or the file's."""
     facts: CorpusFacts
@@ -76,6 +77,7 @@ class _Known(msgspec.Struct, frozen=True):
 
     sha256: str
     suits_char: bool
+    empty_rows: int = 0
 
 
 def prepare(
@@ -89,11 +91,11 @@ def prepare(
     """The corpus as token files in the cache, made now unless they are there.
 
     Training text comes first and validation text last: of one file the exact share of its characters, of several
-    documents the nearest boundary. Documents are separated by `<|endoftext|>`, for characters by a blank line. The
-    tokenizer `auto` is the catalogue's choice for a built-in corpus; for files it is `char` when the first four million
-    characters have at most 256 distinct ones, else `bpe`. A `tokenizer` that is given (a model's, say) is taken as it
-    is, whatever `data` says of it. With `verify` every byte of files that are there is compared with its hash, and
-    files that are damaged are made again; without it, only their sizes are.
+    documents the nearest boundary; each row of a table is a document. Documents are separated by `<|endoftext|>`, for
+    characters by a blank line. The tokenizer `auto` is the catalogue's choice for a built-in corpus; for files it is
+    `char` when the first four million characters have at most 256 distinct ones, else `bpe`. A `tokenizer` that is
+    given (a model's, say) is taken as it is, whatever `data` says of it. With `verify` every byte of files that are
+    there is compared with its hash, and files that are damaged are made again; without it, only their sizes are.
 
     Raises CorpusError when there is no such corpus, when it cannot be read, when it has characters that the given
     tokenizer cannot write, or when the cache cannot be written.
@@ -184,6 +186,7 @@ class _Preparation:
         fingerprint = self._source.fingerprint()
         known = self._recall(fingerprint)
         if known is not None:
+            self._source.empty_rows = known.empty_rows
             found = self._find_prepared(known)
             if found is not None:
                 return found
@@ -191,8 +194,8 @@ class _Preparation:
             if self._source.is_generated:
                 handle = stack.enter_context(tempfile.TemporaryFile(dir=self._root))
                 self._open_documents = Spool(self._source, cast("BinaryIO", handle)).documents
-            surveyed = survey(self._open_documents(), self._on_bytes("reading"))
-            known = _Known(surveyed.sha256, surveyed.suits_char)
+            surveyed = survey(self._open_documents(), self._on_bytes("reading"), self._source.columns)
+            known = _Known(surveyed.sha256, surveyed.suits_char, self._source.empty_rows)
             prepared = self._find_prepared(known) or self._build_alone(self._folder(known, self._given), surveyed)
         # Only what was the same before and after reading is what was read.
         if fingerprint is not None and fingerprint == self._source.fingerprint():
@@ -255,7 +258,13 @@ class _Preparation:
         except CorpusError:
             return None
         # The same text may have been prepared under another name.
-        facts = msgspec.structs.replace(prepared.facts, skipped=self._source.skipped[:_MOST_SKIPPED])
+        facts = msgspec.structs.replace(
+            prepared.facts,
+            skipped=self._source.skipped[:_MOST_SKIPPED],
+            formats=self._source.formats,
+            columns=self._source.columns,
+            empty_rows=self._source.empty_rows,
+        )
         return replace(prepared, source=self._source.info.name, facts=facts)
 
     def _on_bytes(self, step: str) -> Callable[[int], None]:
@@ -328,6 +337,11 @@ class _Preparation:
                 bytes_per_token=(train.n_bytes + validation.n_bytes) / tokens,
                 sample=surveyed.sample,
                 skipped=self._source.skipped[:_MOST_SKIPPED],
+                formats=self._source.formats,
+                columns=self._source.columns,
+                empty_rows=self._source.empty_rows,
+                shortest_document=min(surveyed.document_lengths),
+                longest_document=max(surveyed.document_lengths),
             ),
         )
 
@@ -363,7 +377,7 @@ class _Preparation:
     def _encode(self, writers: list[TokenFileWriter], surveyed: Survey, boundary: int) -> None:
         train, validation = writers
         written = 0
-        hashed = TextHash()
+        hashed = TextHash(self._source.columns)
         for part, text in _divided(_hashing(self._open_documents(), hashed), boundary):
             writer = train if part == "train" else validation
             if text is None:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import msgspec
 
@@ -18,7 +18,8 @@ from tui_gpt.core.corpora import CorpusInfo, find
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.engine.text.builtin import builtin_documents, builtin_version
-from tui_gpt.engine.text.reading import TextFiles, find_text_files, read_blocks
+from tui_gpt.engine.text.formats.document_files import DocumentFiles, find_document_files
+from tui_gpt.engine.text.formats.tables import RowCount
 
 # A change within the clock's granularity of the last one would leave a file's times as they are.
 _SETTLED_NS = 2_000_000_000
@@ -32,6 +33,14 @@ class Source(ABC):
 
     info: CorpusInfo
     skipped: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    """For people, of files: `text`, `JSON Lines, gzip`."""
+    columns: tuple[str, ...] = ()
+    """Of tables, those that are read."""
+    is_table: bool = False
+    """Whether documents are rows."""
+    empty_rows: int = 0
+    """How many rows of tables had no text, once all documents were read."""
 
     @property
     @abstractmethod
@@ -57,32 +66,35 @@ def open_source(data: DataConfig) -> Source:
     info = find(data.corpus)
     if info.path is None:
         return _BuiltinSource(info, data.corpus_megabytes)
-    return _FileSource(info, find_text_files(info.path, data.encoding), data.encoding, data.errors)
+    return _FileSource(info, find_document_files(info.path, data), data)
 
 
 class _FileSource(Source):
-    def __init__(self, info: CorpusInfo, files: TextFiles, encoding: str, errors: Literal["strict", "replace"]) -> None:
+    def __init__(self, info: CorpusInfo, files: DocumentFiles, data: DataConfig) -> None:
         self.info = info
         self.skipped = tuple(safe_text(reason, newlines=False) for reason in files.skipped)
-        self._files = files
-        self._encoding = encoding
-        self._errors = errors
+        self.formats, self.columns = files.formats, files.columns
+        self.is_table = any(file.format.is_table for file in files.files)
+        self._files = files.files
+        self._data = data
 
     @property
     def n_bytes_expected(self) -> int:
-        return self._files.n_bytes
+        return sum(file.n_bytes for file in self._files)
 
     @property
     def is_generated(self) -> bool:
         return False
 
     def documents(self) -> Iterator[Document]:
-        for path in self._files.files:
-            yield read_blocks(path, self._encoding, self._errors)
+        count = RowCount()
+        for file in self._files:
+            yield from file.documents(count)
+        self.empty_rows = count.empty
 
     def fingerprint(self) -> str | None:
         states = []
-        for path in self._files.files:
+        for path in (file.path for file in self._files):
             try:
                 state = path.stat()
             except OSError:
@@ -100,7 +112,10 @@ class _FileSource(Source):
                     state.st_ctime_ns,
                 )
             )
-        return _sha256_of(["files", self._encoding, self._errors, states])
+        rules = [self._data.encoding, self._data.errors]
+        if self.is_table:
+            return _sha256_of(["tables", *rules, [file.column for file in self._files], states])
+        return _sha256_of(["files", *rules, states])
 
 
 class _BuiltinSource(Source):

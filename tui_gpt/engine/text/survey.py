@@ -20,11 +20,20 @@ _SAMPLE_CHARACTERS = 300
 
 
 class TextHash:
-    """SHA-256 of one document in UTF-8; of several, SHA-256 of their digests, one after the other."""
+    """SHA-256 of one document in UTF-8; of several, SHA-256 of their digests, one after the other.
 
-    def __init__(self) -> None:
+    Of a table, SHA-256 of the digest of the names of its columns that are read, and of those of the documents.
+    """
+
+    def __init__(self, columns: Iterable[str] = ()) -> None:
+        """`columns` are those that are read, none for plain text."""
         self._document = hashlib.sha256()
-        self._ended: list[bytes] = []
+        self._first: bytes | None = None
+        self._ended = 0
+        self._all = hashlib.sha256()
+        names = b"".join(name.encode("utf-8", "backslashreplace") + b"\0" for name in columns)
+        if names:
+            self._end(hashlib.sha256(names).digest())
 
     def update(self, content: bytes) -> None:
         """The next bytes of the current document."""
@@ -32,13 +41,18 @@ class TextHash:
 
     def end_document(self) -> None:
         """Ends the current document."""
-        self._ended.append(self._document.digest())
+        self._end(self._document.digest())
         self._document = hashlib.sha256()
+
+    def _end(self, digest: bytes) -> None:
+        self._first = self._first or digest
+        self._all.update(digest)
+        self._ended += 1
 
     def hexdigest(self) -> str:
         """Of the documents that have ended, in hexadecimal."""
-        one = len(self._ended) == 1
-        return (self._ended[0] if one else hashlib.sha256(b"".join(self._ended)).digest()).hex()
+        one = self._first if self._ended == 1 else None
+        return (one or self._all.digest()).hex()
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,7 @@ class Survey:
     alphabet: str
     """Every distinct character, sorted."""
     sha256: str
-    """Of the text in UTF-8; of several documents, of their digests, one after the other."""
+    """As `TextHash` makes it."""
     sample: str
     suits_char: bool
     """Whether the beginning has few enough distinct characters for a character tokenizer."""
@@ -59,14 +73,14 @@ class Survey:
     """Characters of each document."""
 
 
-def survey(documents: Iterable[Document], on_bytes: Callable[[int], None]) -> Survey:
-    """Read every document once. `on_bytes` hears how many bytes have been read so far.
+def survey(documents: Iterable[Document], on_bytes: Callable[[int], None], columns: Iterable[str] = ()) -> Survey:
+    """Read every document once. `on_bytes` hears how many bytes have been read so far; `columns` are those of tables.
 
     Raises CorpusError as the documents do, and when there is too little text to be split in two.
     """
     seen = np.zeros(0x110000, dtype=np.bool_)
     lengths = array("Q")
-    hashed = TextHash()
+    hashed = TextHash(columns)
     sample: list[str] = []
     characters = n_bytes = 0
     suits_char: bool | None = None
@@ -109,7 +123,7 @@ def train_characters(document_lengths: Iterable[int], validation_fraction: float
     The exact share of one document; of several, the boundary of documents nearest to it, unless that would make the
     validation part less than half or more than one and a half times as long as asked for.
     """
-    ends = np.cumsum(np.array(list(document_lengths), dtype=np.int64))
+    ends = np.cumsum(np.fromiter(document_lengths, dtype=np.int64))
     total = int(ends[-1])
     # As nanoGPT splits: 0.9 of the length, rounded down; but never nothing on either side.
     exact = min(max(int((1 - validation_fraction) * total), 1), total - 1)

@@ -52,6 +52,15 @@ class CorpusFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The first few hundred characters."""
     skipped: tuple[str, ...] = ()
     """Files of a folder that were left out, each with the reason."""
+    formats: tuple[str, ...] = ()
+    """What the files are, for people: `text`, `JSON Lines, gzip`."""
+    columns: tuple[str, ...] = ()
+    """Of tables, those that were read."""
+    empty_rows: int = 0
+    """Rows of tables that were left out because they have no text."""
+    shortest_document: int = 0
+    """In characters; 0 where nobody counted."""
+    longest_document: int = 0
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,11 +12,13 @@ import psutil
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.config_loading import with_vocabulary
 from tui_gpt.core.corpora import CATALOGUE, corpus_path
+from tui_gpt.core.corpus_formats import bare_name
 from tui_gpt.core.errors import ConfigError, CorpusError, RunError, TuiGptError
 from tui_gpt.core.names import check_name, name_from
 from tui_gpt.core.runs.records import DataRecord, RunRecord, utc_now
 from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.core.sizes import require_memory, training_memory
+from tui_gpt.core.standard_input import STANDARD_INPUT, is_kept
 from tui_gpt.engine.text.prepare import PreparedCorpus, prepare, require_length
 from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
 from tui_gpt.engine.training.origins import Origin, read_origin, write_start
@@ -57,7 +59,7 @@ def begin_run(
     _require_adaptable(resolved, source)
     require_fit(resolved)
     record = RunRecord(
-        name=name or name_from(Path(config.data.corpus).stem, "run"),
+        name=name or _name_of(config.data.corpus),
         created=utc_now(),
         config=resolved,
         versions=package_versions(),
@@ -81,6 +83,12 @@ def begin_run(
     )
     create = store.create_free if name is None else store.create
     return create(record, partial(write_start, source) if source else None)
+
+
+def _name_of(corpus: str) -> str:
+    """A name for a run on it."""
+    path = Path(corpus)
+    return name_from(STANDARD_INPUT if is_kept(path) else bare_name(path.name), "run")
 
 
 def require_ranks(config: RunConfig, processes: int) -> None:
@@ -142,6 +150,7 @@ def _resolve(config: RunConfig, corpus: PreparedCorpus) -> RunConfig:
         config.data,
         tokenizer=corpus.tokenizer.kind,
         corpus=path if path in CATALOGUE else str(corpus_path(path).absolute()),
+        column=corpus.facts.columns[0] if len(corpus.facts.columns) == 1 else config.data.column,
     )
     resolved: RunConfig = msgspec.structs.replace(config, data=data)
     return resolved

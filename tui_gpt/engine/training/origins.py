@@ -94,7 +94,7 @@ def origin_data(name: str) -> dict[str, Any]:
         raise CorpusError(
             f"model {name} was trained on {data.corpus}, which is not there any more; name a corpus, a file or a folder"
         ) from None
-    wanted = ("corpus", "corpus_megabytes", "bpe_vocab_size", "validation_fraction", "encoding", "errors")
+    wanted = ("corpus", "corpus_megabytes", "bpe_vocab_size", "validation_fraction", "encoding", "errors", "column")
     return {field: getattr(data, field) for field in wanted}
 
 

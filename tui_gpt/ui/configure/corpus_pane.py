@@ -126,7 +126,9 @@ class CorpusPane(Vertical):
         pages = (f"{c.title} ({c.name})\n{c.description} Licence: {c.licence}." for c in CATALOGUE.values())
         return Explanation(
             "Corpus",
-            "The text to learn from: a built-in corpus, a text file, or a folder of text files. It is read in the "
+            "The text to learn from: a built-in corpus, a file, or a folder of files. A file is text, or a table of "
+            "which every row is a document (.jsonl, .csv, .tsv, .parquet; data.column names the column), compressed or "
+            "not (.gz, .zst). It is read in the "
             "background and turned into tokens once; after that training starts at once.\n\n" + "\n\n".join(pages),
         )
 
@@ -137,7 +139,13 @@ def _facts(facts: Explored) -> Iterator[Content]:
 
     yield row("characters", f"{facts.characters:,}")
     yield row("distinct", f"{facts.distinct_characters:,}")
-    yield row("documents", f"{facts.documents:,}")
+    yield row("documents", _documents(facts))
+    if facts.formats and facts.formats != ["text"]:
+        yield row("format", " and ".join(facts.formats))
+    if facts.columns:
+        yield row("column", ", ".join(facts.columns))
+    if facts.empty_rows:
+        yield row("empty rows", f"{facts.empty_rows:,}, left out")
     yield row("tokenizer", f"{facts.tokenizer}, {facts.vocab_size:,} tokens")
     yield row("tokens", f"{facts.tokens:,}")
     yield row("training", f"{facts.train_tokens:,}")
@@ -148,6 +156,13 @@ def _facts(facts: Explored) -> Iterator[Content]:
     if len(facts.skipped) > _SHOWN_SKIPPED:
         yield Content.styled(f"and {len(facts.skipped) - _SHOWN_SKIPPED} more", "$text-warning")
     yield Content.styled(safe_text(facts.sample[:_SHOWN_SAMPLE]).strip("\n"), "italic $foreground-muted")
+
+
+def _documents(facts: Explored) -> str:
+    """How many, and of tables how long they are."""
+    if not facts.columns or facts.documents < 2:
+        return f"{facts.documents:,}"
+    return f"{facts.documents:,}, of {facts.shortest_document:,} to {facts.longest_document:,} characters"
 
 
 def _tokens(tokens: Sequence[TokenText]) -> Content:

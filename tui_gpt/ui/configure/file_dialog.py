@@ -1,4 +1,4 @@
-"""Choosing a text file or a folder of text files."""
+"""Choosing a file or a folder to learn from: texts, tables of documents, compressed or not."""
 
 from __future__ import annotations
 
