@@ -43,6 +43,12 @@ def test_a_published_checkpoint_verifies_and_is_the_last(tmp_path: Path) -> None
     assert newest_intact(tmp_path) == (checkpoint, [])
 
 
+def test_a_run_that_is_gone_is_not_made_again_by_its_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="could not be written"):
+        publish_checkpoint(tmp_path / "gone", 500, write)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_steps_beyond_six_digits_sort_as_numbers(tmp_path: Path) -> None:
     for step in (1_000_000, 999_999, 0):
         publish_checkpoint(tmp_path, step, write)

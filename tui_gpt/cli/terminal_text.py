@@ -28,6 +28,8 @@ class TextOut:
     def _put(self, text: str) -> None:
         # Not click.echo: in a pipe it would take away what looks like colours.
         if text:
+            # Whatever a Ctrl-C cuts short from here on, the line ends: rather twice than never.
+            self._at_line_start = False
             sys.stdout.write(text)
             sys.stdout.flush()
             self._at_line_start = text.endswith("\n")

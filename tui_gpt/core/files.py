@@ -29,11 +29,11 @@ def fsync_dir(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_folders(folder: Path) -> None:
-    """Make `folder` and what is missing above it, durably; nothing where it is there. Raises OSError."""
+def make_folders(folder: Path, *, parents: bool = True) -> None:
+    """Make `folder`, and with `parents` what is missing above it, durably, where it is not there. Raises OSError."""
     if folder.is_dir():
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=parents, exist_ok=True)
     # Up to the root: what was there already may have been made a moment ago, by somebody who did not wait for the disk.
     for parent in folder.absolute().parents:
         with suppress(PermissionError):

@@ -78,7 +78,8 @@ def publish_checkpoint(
     temporary = temporary_sibling(final)
     try:
         if not os.path.lexists(final) or verify_checkpoint(final):
-            make_folders(final.parent)
+            # A run that was moved or deleted a moment ago must not begin to exist again by its checkpoint.
+            make_folders(final.parent, parents=False)
             # An earlier try that could not clear up after itself must not take the room of this one.
             _discard_leftovers(final.parent)
             temporary.mkdir()
