@@ -243,6 +243,14 @@ def read_toml(path: Path) -> Tree:
             content = handle.read(_LARGEST_FILE + 1)
         if len(content) > _LARGEST_FILE:
             raise ConfigError(str(path), f"is no configuration: it has more than {_LARGEST_FILE >> 20} MB")
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read: {error.strerror}") from None
+    return parse_toml(content, path)
+
+
+def parse_toml(content: bytes, path: Path) -> Tree:
+    """The tree in a TOML file's content. Raises ConfigError that names the file, and the line where it is known."""
+    try:
         return tomllib.loads(content.decode("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), f"is not valid TOML: {error}") from None
@@ -252,8 +260,6 @@ def read_toml(path: Path) -> Tree:
         raise ConfigError(str(path), "is not UTF-8 text, as TOML files are") from None
     except ValueError:  # Python reads no number of more than 4300 digits
         raise ConfigError(str(path), "is not valid TOML: it holds a number that is too long") from None
-    except OSError as error:
-        raise ConfigError(str(path), f"cannot be read: {error.strerror}") from None
 
 
 def parse_setting(text: str) -> Tree:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import tomllib
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from tui_gpt.core.config_loading import parse_toml
 from tui_gpt.core.errors import ConfigError
 from tui_gpt.core.given_files import read_given
 from tui_gpt.core.guards.guard import Verdict
@@ -283,20 +283,13 @@ def load_word_list(path: Path, name: str) -> WordListGuard:
     """The guard in that file. Raises ConfigError, a sentence that names the file."""
     try:
         content = read_given(path, LARGEST_FILE)
-        tree = tomllib.loads(content.decode("utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read: {error.strerror or error}") from None
+    tree = parse_toml(content, path)
+    try:
         return WordListGuard(name, msgspec.convert(tree, WordList))
     except (msgspec.ValidationError, ConfigError) as error:
         raise ConfigError(str(path), f"is no guard: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(str(path), f"is not valid TOML: {error}") from None
-    except RecursionError:
-        raise ConfigError(str(path), "is not valid TOML: it is nested too deeply") from None
-    except UnicodeDecodeError:
-        raise ConfigError(str(path), "is not UTF-8 text, as TOML files are") from None
-    except ValueError:  # Python reads no number of more than 4300 digits
-        raise ConfigError(str(path), "is not valid TOML: it holds a number that is too long") from None
-    except OSError as error:
-        raise ConfigError(str(path), f"cannot be read: {error.strerror or error}") from None
 
 
 def _tokens(prompt: str) -> list[str]:
