@@ -15,6 +15,7 @@ import torch
 
 from tui_gpt.core.config_loading import build_config
 from tui_gpt.core.presets import PRESETS
+from tui_gpt.engine.text.batches import WindowBatches
 from tui_gpt.engine.training.devices import choose_execution
 from tui_gpt.engine.training.learner import Learner
 
@@ -38,7 +39,7 @@ def learner(preset: str, way: dict[str, Any]) -> Learner:
     execution = choose_execution(config.train, long_run=False)
     torch.set_num_threads(execution.threads)
     tokens = np.random.default_rng(0).integers(0, config.model.vocabulary, 60_000).astype(np.uint16)
-    return Learner(config, execution, tokens)
+    return Learner(config, execution, WindowBatches.of(tokens, config))
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from tui_gpt.core.config_loading import with_vocabulary
 from tui_gpt.core.presets import preset_config
+from tui_gpt.engine.text.batches import WindowBatches
 from tui_gpt.engine.training.devices import choose_execution
 from tui_gpt.engine.training.learner import Learner
 
@@ -28,7 +29,7 @@ config = with_vocabulary(preset_config(sys.argv[1]), 65)
 execution = choose_execution(config.train, long_run=False)
 torch.set_num_threads(execution.threads)
 tokens = np.random.default_rng(0).integers(0, 65, 200_000).astype(np.uint16)
-learner = Learner(config, execution, tokens)
+learner = Learner(config, execution, WindowBatches.of(tokens, config))
 times = []
 for step in range(int(sys.argv[2])):
     started = time.perf_counter()

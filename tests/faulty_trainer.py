@@ -97,7 +97,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "remove_command": (commands.CommandQueue, "_remove"),
     # The end.
     "batch_loss": (evaluation, "_batch_loss"),
-    "whole_loss": (keeping.Keeper, "whole_loss"),
+    "whole_loss": (keeping.Keeper, "evaluate_whole"),
     "publish": (keeping.Keeper, "publish_checkpoint"),
     "note_publication": (keeping, "note_publication"),
     "put": (model_library.ModelLibrary, "put"),

@@ -150,7 +150,7 @@ def _write_checkpoint(run: Run, best: float) -> None:
     # A run of so many steps would be compiled, for minutes.
     execution = choose_execution(config.train, long_run=False)
     write_record(run.folder / EXECUTION_FILE, execution)
-    keeper = Keeper(run, Learner(config, execution, corpus.train.tokens), corpus)
+    keeper = Keeper(run, Learner(config, execution, corpus.batches(config)), corpus)
     counters = Counters(
         step=STEPS,
         elapsed_seconds=STEPS * _STEP_SECONDS,

@@ -32,7 +32,7 @@ def main() -> None:
     corpus = prepare(config.data)
     execution = choose_execution(config.train, long_run=False)
     write_record(run.folder / EXECUTION_FILE, execution)
-    keeper = Keeper(run, Learner(run.record.config, execution, corpus.train.tokens), corpus)
+    keeper = Keeper(run, Learner(run.record.config, execution, corpus.batches(run.record.config)), corpus)
     counters = Counters(step=1, elapsed_seconds=0.0, tokens_seen=0)
     publish_checkpoint(run.folder, 1, lambda folder: keeper.write_checkpoint(folder, counters))
     entry = publish_ended_run(run, name)

@@ -21,7 +21,7 @@ from tui_gpt.core.config_loading import FieldDoc, build_config, field_docs, pars
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.sizes import flops_per_token
 from tui_gpt.engine.generation.evaluation import evaluate_tokens
-from tui_gpt.engine.text.prepare import open_prepared
+from tui_gpt.engine.text.prepared import open_prepared
 from tui_gpt.engine.training.begin import begin_run
 from tui_gpt.engine.training.devices import choose_execution
 from tui_gpt.engine.training.learner import Learner
@@ -134,7 +134,7 @@ def _use(config: Any, prepared: str) -> None:
         return
     corpus = open_prepared(locations.cache_dir() / "corpora" / prepared)
     execution = choose_execution(msgspec.structs.replace(train, threads=1, device="cpu"), long_run=False)
-    learner = Learner(config, execution, corpus.train.tokens)
+    learner = Learner(config, execution, corpus.batches(config))
     for step in range(STEPS):
         factor = learning_rate_factor(train, step, step / STEPS)
         result = learner.train_step(step, factor)

@@ -19,6 +19,7 @@ from tui_gpt.core.runs.records import ExecutionRecord
 from tui_gpt.core.sizes import trained_parameters
 from tui_gpt.engine.interop.huggingface import write_model_folder
 from tui_gpt.engine.network import GPT, build_network
+from tui_gpt.engine.text.batches import WindowBatches
 from tui_gpt.engine.text.bpe_training import train_bpe
 from tui_gpt.engine.training.learner import Learner
 
@@ -49,7 +50,7 @@ def adapted(settings: RunConfig, precision: str = "float32", steps: int = 5) -> 
             )
     weights = {name: p.detach().clone() for name, p in base.named_parameters()}
     execution = ExecutionRecord(device="cpu", device_name="a CPU", precision=precision, compile=False, threads=1)
-    learner = Learner(settings, execution, TOKENS)
+    learner = Learner(settings, execution, WindowBatches.of(TOKENS, settings))
     learner.begin_from(weights)
     with torch.enable_grad():
         for step in range(steps):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_gpt.engine.text.batches import Batches, permute
+from tui_gpt.engine.text.batches import WindowBatches, permute
 
 
 @given(size=st.integers(1, 3000), key=st.integers(0, 2**32 - 1))
@@ -42,9 +42,9 @@ def test_an_epoch_visits_every_window_once_and_stays_inside_the_text(
     tokens = np.arange(n_tokens, dtype=np.uint16)
     if n_tokens <= n_positions:
         with pytest.raises(ValueError, match="do not fill one window"):
-            Batches(tokens, n_positions, batch_size, seed)
+            WindowBatches(tokens, n_positions, batch_size, seed)
         return
-    batches = Batches(tokens, n_positions, batch_size, seed)
+    batches = WindowBatches(tokens, n_positions, batch_size, seed)
     windows = batches.windows_per_epoch
     steps = -(-3 * windows // batch_size)
     starts = np.concatenate([batches.starts(step) for step in range(steps)])
@@ -60,27 +60,30 @@ def test_an_epoch_visits_every_window_once_and_stays_inside_the_text(
 @given(step=st.integers(0, 10**9), seed=st.integers(0, 2**31 - 1))
 def test_a_batch_depends_on_nothing_but_seed_and_step(step: int, seed: int) -> None:
     tokens = np.arange(1000, dtype=np.uint16)
-    asked_before = Batches(tokens, 16, 4, seed)
+    asked_before = WindowBatches(tokens, 16, 4, seed)
     asked_before.batch(0)
     asked_before.batch(step + 1)
     batch = asked_before.batch(step)
-    assert np.array_equal(batch, Batches(tokens, 16, 4, seed).batch(step))
-    assert batch.shape == (4, 17) and batch.dtype == np.int64
-    # Each row is a piece of the text: here, consecutive numbers.
-    assert np.array_equal(np.diff(batch, axis=1), np.ones((4, 16)))
+    again = WindowBatches(tokens, 16, 4, seed).batch(step)
+    assert np.array_equal(batch.ids, again.ids) and np.array_equal(batch.targets, again.targets)
+    assert batch.ids.shape == (4, 16) and batch.ids.dtype == np.int64 and batch.n_targets == 64
+    # Each row is a piece of the text: here, consecutive numbers, and the targets are those one further.
+    assert np.array_equal(np.diff(batch.ids, axis=1), np.ones((4, 15)))
+    assert np.array_equal(batch.targets, batch.ids + 1)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4, 6, 12])
 def test_the_ranks_shares_make_up_the_batch(world_size: int) -> None:
     tokens = np.arange(5000, dtype=np.uint32)
-    batches = Batches(tokens, 16, 12, 3)
+    batches = WindowBatches(tokens, 16, 12, 3)
     for step in (0, 1, 1000):
         shares = [batches.batch(step, rank, world_size) for rank in range(world_size)]
-        assert np.array_equal(np.concatenate(shares), batches.batch(step))
+        assert np.array_equal(np.concatenate([share.ids for share in shares]), batches.batch(step).ids)
+        assert all(share.n_targets == 12 * 16 for share in shares)
 
 
 def test_epochs_and_seeds_differ_in_order() -> None:
     tokens = np.arange(3000, dtype=np.uint16)
-    first, second = (Batches(tokens, 10, 298, 1).starts(step) for step in (0, 1))
+    first, second = (WindowBatches(tokens, 10, 298, 1).starts(step) for step in (0, 1))
     assert not np.array_equal(first, second)
-    assert not np.array_equal(first, Batches(tokens, 10, 298, 2).starts(0))
+    assert not np.array_equal(first, WindowBatches(tokens, 10, 298, 2).starts(0))

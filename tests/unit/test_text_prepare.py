@@ -16,7 +16,8 @@ from peak_memory import PEAK_BYTES
 
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.errors import CorpusError
-from tui_gpt.engine.text.prepare import explore, open_prepared, prepare, require_length
+from tui_gpt.engine.text.prepare import explore, prepare
+from tui_gpt.engine.text.prepared import open_prepared, require_length
 from tui_gpt.engine.text.survey import evenly_spread, train_characters
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat,", "and", "it's", "9", "o'clock;", "naïve", "漢字。\n"]

@@ -134,7 +134,7 @@ def test_a_trainer_killed_while_it_closed_an_early_stopped_run_makes_no_more_ste
         def die(*_: Any) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(Keeper, "whole_loss", die)
+        patch.setattr(Keeper, "evaluate_whole", die)
         with pytest.raises(KeyboardInterrupt):
             scene.train_here(run)
     assert scene.train_here(run) == 0

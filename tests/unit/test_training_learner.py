@@ -16,6 +16,7 @@ from tui_gpt.core.config import RunConfig
 from tui_gpt.core.config_loading import build_config
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.runs.records import ExecutionRecord
+from tui_gpt.engine.text.batches import WindowBatches
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.state import Counters, read_state, write_state
 
@@ -30,7 +31,7 @@ def config(model: dict[str, Any] | None = None, **train: Any) -> RunConfig:
 
 def learner(settings: RunConfig, precision: str = "float32", *, compiled: bool = False) -> Learner:
     execution = ExecutionRecord(device="cpu", device_name="a CPU", precision=precision, compile=compiled, threads=1)
-    return Learner(settings, execution, TOKENS)
+    return Learner(settings, execution, WindowBatches.of(TOKENS, settings))
 
 
 def make_steps(pupil: Learner, first: int, last: int, factor: float = 1.0) -> list[tuple[float, float]]:

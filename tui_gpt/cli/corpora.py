@@ -12,7 +12,7 @@ from tui_gpt.cli.options import echo_json, help_without_command, json_option, ov
 from tui_gpt.cli.tables import amount, echo_pairs, echo_table
 
 if TYPE_CHECKING:
-    from tui_gpt.engine.text.prepare import PreparedCorpus
+    from tui_gpt.engine.text.prepared import PreparedCorpus
     from tui_gpt.engine.text.token_files import CorpusFacts
     from tui_gpt.engine.text.tokenizer import Tokenizer
 

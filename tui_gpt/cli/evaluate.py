@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tui_gpt.engine.generation.evaluation import TextEvaluation
     from tui_gpt.engine.generation.model_source import ModelSource
     from tui_gpt.engine.interop.huggingface import LoadedModel
-    from tui_gpt.engine.text.prepare import PreparedCorpus
+    from tui_gpt.engine.text.prepared import PreparedCorpus
 
 Errors = Literal["strict", "replace"]
 
@@ -150,7 +150,7 @@ def _on_corpus(source: ModelSource, loaded: LoadedModel, corpus: str, progress: 
 
 def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressLine) -> Report:
     """The very tokens on which the trainer validated, so that the same model gives the same loss."""
-    from tui_gpt.engine.generation.evaluation import evaluate_tokens
+    from tui_gpt.engine.generation.evaluation import evaluate_corpus
     from tui_gpt.engine.text.prepare import prepare
 
     data = _own_data(source)
@@ -167,8 +167,8 @@ def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressL
             f"the tokens of {prepared.source} are not those that {source.title} was trained on; give the text as FILE"
         )
     validation = prepared.validation
-    result = evaluate_tokens(
-        loaded.network, validation.tokens, progress=lambda done, total: progress("evaluating", done / total)
+    result = evaluate_corpus(
+        loaded.network, prepared, progress=lambda done, total: progress("evaluating", done / total)
     )
     n_bytes = max(1, validation.n_bytes)
     return Report(

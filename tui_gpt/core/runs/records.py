@@ -59,6 +59,10 @@ class DataRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Name of the folder of token files within the cache."""
     tokenizer_sha256: str = ""
     """SHA-256 of `start/tokenizer.json` where the tokenizer came with a model; empty where the corpus gave it."""
+    rows_per_epoch: Annotated[float, Meta(ge=0)] = 0.0
+    """Sequences in which everything is visited once; 0: as many as windows of the context fit into the tokens."""
+    tokens_per_byte: Annotated[float, Meta(ge=0)] = 0.0
+    """Of the validation text that is predicted; 0: its tokens over its bytes."""
 
 
 class RunRecord(Record, frozen=True, kw_only=True):

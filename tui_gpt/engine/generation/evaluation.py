@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.engine.network import GPT
 from tui_gpt.engine.network.loss import sum_loss
+from tui_gpt.engine.text.prepared import PreparedCorpus
 
 if TYPE_CHECKING:
     from tui_gpt.engine.interop.huggingface import LoadedModel
@@ -80,6 +81,17 @@ def evaluate_tokens(
     finally:
         network.train(training)
     return Evaluation(total / total_tokens, total_tokens)
+
+
+def evaluate_corpus(
+    network: GPT,
+    corpus: PreparedCorpus,
+    *,
+    max_tokens: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """The mean loss over a corpus' validation part, arguments as for `evaluate_tokens`."""
+    return evaluate_tokens(network, corpus.validation.tokens, max_tokens=max_tokens, progress=progress)
 
 
 def _windows(predictions: int, length: int, max_tokens: int | None) -> tuple[NDArray[np.int64], tuple[int, int] | None]:

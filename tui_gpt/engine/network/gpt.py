@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from tui_gpt.core.config import ModelConfig
 from tui_gpt.engine.network.cache import KVCache
 from tui_gpt.engine.network.layers import Block, norm, rotary_tables
+from tui_gpt.engine.network.packing import mask_within, positions_within
 
 
 class GPT(nn.Module):
@@ -41,29 +42,36 @@ class GPT(nn.Module):
         """(vocab_size, C): the output head, which may be the token embedding itself."""
         return self.token_embedding.weight if self.head is None else self.head.weight
 
-    def hidden(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
+    def hidden(self, ids: Tensor, cache: KVCache | None = None, segments: Tensor | None = None) -> Tensor:
         """Token ids (B, T) to the last block's normed output (B, T, C).
 
-        With a cache the T tokens follow the ones it holds. Raises ValueError when they exceed `n_positions`.
+        With a cache the T tokens follow the ones it holds. With `segments` (B, T) several documents lie in a row: a
+        token sees those of its own number only, and positions begin anew with each. Raises ValueError when the tokens
+        exceed `n_positions`.
         """
         start = 0 if cache is None else cache.length
         end = start + ids.size(1)
         if end > self.config.n_positions:
             raise ValueError(f"{end} tokens exceed the context of {self.config.n_positions}")
         x = self.token_embedding(ids)
-        rotary = None
+        rotary = mask = None
+        places: slice | Tensor = slice(start, end)
+        if segments is not None:
+            places, mask = positions_within(segments), mask_within(segments)
         if self.position_embedding is not None:
-            x = x + self.position_embedding.weight[start:end]
+            x = x + self.position_embedding.weight[places]
         else:
             assert self.rotary_cos is not None and self.rotary_sin is not None
-            rotary = (self.rotary_cos[start:end].to(x.dtype), self.rotary_sin[start:end].to(x.dtype))
+            rotary = (self.rotary_cos[places].to(x.dtype), self.rotary_sin[places].to(x.dtype))
+            if segments is not None:
+                rotary = (rotary[0].unsqueeze(1), rotary[1].unsqueeze(1))  # the same for every head
         if self.training and self.config.dropout:
             x = F.dropout(x, self.config.dropout)
         for number, block in enumerate(self.blocks):
             if self.gradient_checkpointing and self.training:
-                x = checkpoint(block, x, rotary, use_reentrant=False)
+                x = checkpoint(block, x, rotary, None, mask, use_reentrant=False)
             else:
-                x = block(x, rotary, None if cache is None else cache.layers[number])
+                x = block(x, rotary, None if cache is None else cache.layers[number], mask)
         return self.final_norm(x)  # type: ignore[no-any-return]
 
     def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:

@@ -52,7 +52,7 @@ def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair of numbers of `x` (B, H, T, D) by its position's angle; `cos` and `sin` are (T, D)."""
+    """Turn each pair of numbers of `x` (B, H, T, D) by its position's angle; `cos`, `sin`: (T, D) or (B, 1, T, D)."""
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat((-second, first), dim=-1) * sin
 
@@ -73,8 +73,13 @@ class Attention(nn.Module):
             self.q_norm = RMSNorm(self.head_size, config.layer_norm_epsilon)
             self.k_norm = RMSNorm(self.head_size, config.layer_norm_epsilon)
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, cache: LayerCache | None) -> Tensor:
-        """`x` (B, T, C) to (B, T, C). With a cache the T tokens follow the ones it holds."""
+    def forward(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, cache: LayerCache | None, mask: Tensor | None = None
+    ) -> Tensor:
+        """`x` (B, T, C) to (B, T, C). With a cache the T tokens follow the ones it holds.
+
+        `mask` (B, 1, T, T) is True where a token may look; without one it sees itself and all before it.
+        """
         batch, length, _ = x.shape
         heads = self.qkv(x).view(batch, length, -1, self.head_size)
         q, k, v = heads.split((self.n_head, self.n_kv_head, self.n_kv_head), dim=2)
@@ -85,22 +90,22 @@ class Attention(nn.Module):
             q, k = rotate(q, *rotary), rotate(k, *rotary)
         if cache is not None:
             k, v = cache.append(k, v)
-        mixed = self._attend(q, k, v)
+        mixed = self._attend(q, k, v, mask)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, -1))  # type: ignore[no-any-return]
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         """(B, H, T, D) queries over (B, K, S, D) keys and values, the T queries being the last of the S."""
         length, seen = q.size(2), k.size(2)
         dropout = self.dropout if self.training else 0.0
         if q.device.type == "cpu" and seen <= _PLAIN_ATTENTION_MAX_TOKENS and length > 1:
-            return plain_attention(q, k, v, dropout)
+            return plain_attention(q, k, v, dropout, mask)
         grouped = self.n_head != self.n_kv_head
-        if length in (1, seen):
+        if mask is None and length in (1, seen):
             # One query sees all; as many queries as keys is the square causal case the kernels know.
             return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=length > 1, enable_gqa=grouped)
-        return F.scaled_dot_product_attention(
-            q, k, v, attn_mask=causal_mask(length, seen, q.device), dropout_p=dropout, enable_gqa=grouped
-        )
+        if mask is None:
+            mask = causal_mask(length, seen, q.device)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, enable_gqa=grouped)
 
 
 def causal_mask(length: int, seen: int, device: torch.device) -> Tensor:
@@ -108,15 +113,19 @@ def causal_mask(length: int, seen: int, device: torch.device) -> Tensor:
     return torch.ones(length, seen, dtype=torch.bool, device=device).tril(seen - length)
 
 
-def plain_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float, mask: Tensor | None = None) -> Tensor:
     """Attention as two matrix products and a softmax; same arguments and result as `Attention._attend`."""
     length, seen = q.size(2), k.size(2)
     if k.size(1) != q.size(1):
         repeats = q.size(1) // k.size(1)
         k, v = k.repeat_interleave(repeats, dim=1), v.repeat_interleave(repeats, dim=1)
     scores = (q * (1.0 / math.sqrt(q.size(-1)))) @ k.transpose(-2, -1)
-    blocked = torch.full((length, seen), -math.inf, dtype=scores.dtype, device=scores.device)
-    weights = F.softmax(scores + blocked.triu_(1 + seen - length), dim=-1)
+    if mask is None:
+        blocked = torch.full((length, seen), -math.inf, dtype=scores.dtype, device=scores.device)
+        scores = scores + blocked.triu_(1 + seen - length)
+    else:
+        scores = scores.masked_fill(~mask, -math.inf)
+    weights = F.softmax(scores, dim=-1)
     if dropout:
         weights = F.dropout(weights, dropout)
     return weights @ v
@@ -151,9 +160,15 @@ class Block(nn.Module):
         self.mlp = MLP(config)
         self.dropout = config.dropout
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, cache: LayerCache | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor] | None,
+        cache: LayerCache | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         """(B, T, C) to (B, T, C)."""
-        x = x + self._drop(self.attention(self.norm_1(x), rotary, cache))
+        x = x + self._drop(self.attention(self.norm_1(x), rotary, cache, mask))
         return x + self._drop(self.mlp(self.norm_2(x)))
 
     def _drop(self, x: Tensor) -> Tensor:

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORED = -100
-"""A target that does not count."""
+from tui_gpt.engine.text.batches import IGNORED
 
 # Below this many logits the plain form is as small and faster.
 _PLAIN_MAX_VOCABULARY = 8192

@@ -1,4 +1,4 @@
-"""Batches of windows: batch number n is a pure function of (seed, n), and each rank takes its slice of it.
+"""Batches: batch number n is a pure function of (seed, n), and each rank takes its slice of it.
 
 An epoch visits every window of the text once, in an order given by a keyed permutation that needs no memory: so the
 position in the data is the step number, and resuming is arithmetic.
@@ -6,8 +6,16 @@ position in the data is the step number, and resuming is arithmetic.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
+
+from tui_gpt.core.config import RunConfig
+
+IGNORED = -100
+"""A target that does not count."""
 
 _ROUNDS = 4
 _MASK = np.uint64(0xFFFFFFFF)
@@ -45,7 +53,57 @@ def permute(indices: npt.NDArray[np.int64], size: int, key: int) -> npt.NDArray[
     return result.astype(np.int64)
 
 
-class Batches:
+class Batch(NamedTuple):
+    """One rank's share of a step's sequences: B of them, T tokens each."""
+
+    ids: npt.NDArray[np.int64]
+    """(B, T): what is read."""
+    targets: npt.NDArray[np.int64]
+    """(B, T): the token after each, or IGNORED."""
+    n_targets: int
+    """How many targets count, over all ranks; the loss is their mean."""
+    segments: npt.NDArray[np.int64] | None = None
+    """(B, T): tokens see only those of the same number, and positions begin anew with each; None: all of a sequence."""
+
+
+class Batches(ABC):
+    """Where the sequences of a run's steps come from."""
+
+    batch_size: int
+    """Sequences of a step, over all ranks."""
+
+    @property
+    @abstractmethod
+    def rows_per_epoch(self) -> float:
+        """Sequences in which everything is visited once."""
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Optimizer steps in which everything is visited once."""
+        return self.rows_per_epoch / self.batch_size
+
+    @abstractmethod
+    def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
+        """Batch number `step` for one of `world_size` ranks."""
+
+
+def windows_per_epoch(n_tokens: int, n_positions: int) -> int:
+    """Windows of `n_positions` tokens that an epoch of so many tokens has."""
+    # The last token is only ever a target. The random offset costs at most one window.
+    return max(1, (n_tokens - 1) // n_positions - 1)
+
+
+def shuffled(numbers: npt.NDArray[np.int64], size: int, seed: int) -> npt.NDArray[np.int64]:
+    """What stands at these places of an endless sequence in which every `size` entries are range(size), shuffled."""
+    epochs, places = np.divmod(numbers, size)
+    result = np.empty_like(numbers)
+    for epoch in np.unique(epochs):
+        here = epochs == epoch
+        result[here] = permute(places[here], size, _key(seed, int(epoch)))
+    return result
+
+
+class WindowBatches(Batches):
     """Windows of `n_positions` tokens and the token after each, drawn from a flat array of tokens.
 
     `tokens` holds at least n_positions + 1 of them. In every epoch the windows start at another offset, so that the
@@ -58,14 +116,17 @@ class Batches:
         self._tokens, self._length = tokens, n_positions
         self.batch_size = batch_size
         self._seed = seed
-        # The last token is only ever a target. The random offset costs at most one window.
-        self.windows_per_epoch = max(1, (len(tokens) - 1) // n_positions - 1)
+        self.windows_per_epoch = windows_per_epoch(len(tokens), n_positions)
         self._slack = (len(tokens) - 1) - self.windows_per_epoch * n_positions
 
+    @classmethod
+    def of(cls, tokens: npt.NDArray[np.integer], config: RunConfig) -> WindowBatches:
+        """As a run of that configuration draws them."""
+        return cls(tokens, config.model.n_positions, config.train.batch_size, config.train.seed)
+
     @property
-    def steps_per_epoch(self) -> float:
-        """Optimizer steps in which every window is visited once."""
-        return self.windows_per_epoch / self.batch_size
+    def rows_per_epoch(self) -> float:
+        return self.windows_per_epoch
 
     def starts(self, step: int) -> npt.NDArray[np.int64]:
         """Positions (batch_size,) at which the windows of batch `step` begin."""
@@ -79,9 +140,8 @@ class Batches:
             result[here] = permute(places[here], self.windows_per_epoch, key) * self._length + offset
         return result
 
-    def batch(self, step: int, rank: int = 0, world_size: int = 1) -> npt.NDArray[np.int64]:
-        """Tokens (batch_size / world_size, n_positions + 1) of batch `step` for one of `world_size` ranks."""
+    def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
         share = self.batch_size // world_size
         starts = self.starts(step)[rank * share : (rank + 1) * share]
         windows: npt.NDArray[np.int64] = self._tokens[starts[:, None] + np.arange(self._length + 1)].astype(np.int64)
-        return windows
+        return Batch(windows[:, :-1], windows[:, 1:], self.batch_size * self._length)

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
@@ -18,11 +18,12 @@ import filelock
 import msgspec
 
 from tui_gpt.core import files, locations
-from tui_gpt.core.config import SHORTEST_CONTEXT, DataConfig
-from tui_gpt.core.errors import CorpusError, ModelError
+from tui_gpt.core.config import DataConfig
+from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.given_files import read_given
 from tui_gpt.engine.text.char_tokenizer import CharTokenizer
 from tui_gpt.engine.text.given_tokenizer import GivenTokenizer
+from tui_gpt.engine.text.prepared import TRAIN_FILE, VALIDATION_FILE, PreparedCorpus, open_prepared
 from tui_gpt.engine.text.sources import Document, Source, Spool, open_source
 from tui_gpt.engine.text.survey import Survey, TextHash, evenly_spread, survey, train_characters
 from tui_gpt.engine.text.token_files import (
@@ -32,20 +33,14 @@ from tui_gpt.engine.text.token_files import (
     CorpusFacts,
     DtypeName,
     Manifest,
-    TokenFile,
     TokenFileWriter,
-    open_token_file,
-    read_manifest,
 )
 from tui_gpt.engine.text.tokenizer import Tokenizer, TokenizerKind
-from tui_gpt.engine.text.tokenizer_files import LARGEST_BYTES, load_tokenizer
 from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
 
 Progress = Callable[[str, float], None]
 """Called with the name of the step and how much of it is done, 0 to 1; what it raises ends the preparation."""
 
-TRAIN_FILE = "train.bin"
-VALIDATION_FILE = "validation.bin"
 BPE_SAMPLE_CHARACTERS = 32_000_000
 BPE_SAMPLE_CHARACTERS_PER_TOKEN = 4000
 """A BPE learns from at most about so many characters, in all and for each token, spread over the training part."""
@@ -54,22 +49,6 @@ _LOCK_POLL_SECONDS = 0.1
 _MOST_WORKERS = 8
 _MOST_SKIPPED = 1000
 _LARGEST_INDEX_BYTES = 1 << 16
-
-
-@dataclass(frozen=True)
-class PreparedCorpus:
-    """A corpus as tokens on disk."""
-
-    folder: Path
-    tokenizer: Tokenizer
-    train: TokenFile
-    validation: TokenFile
-    sha256: str
-    """SHA-256 of the text in UTF-8; of several documents, SHA-256 of their digests, one after the other; of tables,
-    with the digest of their columns' names before them."""
-    source: str
-    """The corpus as a person knows it: its name in the catalogue, or the file's."""
-    facts: CorpusFacts
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -112,53 +91,9 @@ def prepare(
         ) from error
 
 
-def open_prepared(folder: Path, *, verify: bool = False) -> PreparedCorpus:
-    """Token files that were prepared before. Sizes are always checked, every byte with `verify`.
-
-    Raises CorpusError when a part is missing or damaged.
-    """
-    manifest = read_manifest(folder)
-    try:
-        content = read_given(folder / TOKENIZER_FILE, LARGEST_BYTES)
-        intact = hashlib.sha256(content).hexdigest() == manifest.tokenizer_sha256
-        tokenizer = load_tokenizer(folder) if intact else None
-    except (OSError, ModelError):
-        tokenizer = None
-    if tokenizer is None:
-        raise CorpusError(f"the tokenizer in {folder} is missing or damaged; prepare the corpus again")
-    return PreparedCorpus(
-        folder=folder,
-        tokenizer=tokenizer,
-        train=open_token_file(folder / TRAIN_FILE, manifest.train, manifest.dtype, verify=verify),
-        validation=open_token_file(folder / VALIDATION_FILE, manifest.validation, manifest.dtype, verify=verify),
-        sha256=manifest.sha256,
-        source=manifest.source,
-        facts=manifest.facts,
-    )
-
-
 def explore(data: DataConfig, *, progress: Progress | None = None) -> CorpusFacts:
     """What is in a corpus. Prepares it, so that training on it afterwards starts at once. Raises CorpusError."""
     return prepare(data, progress=progress).facts
-
-
-def require_length(prepared: PreparedCorpus, n_positions: int, *, can_shorten: bool = True) -> None:
-    """Raises CorpusError when a part of the corpus is too short for one window of tokens and the token after it.
-
-    Without `can_shorten` the context is a finished model's, and nobody is advised to change it.
-    """
-    needed = n_positions + 1
-    for name, part in (("training", prepared.train), ("validation", prepared.validation)):
-        if part.n_tokens < needed:
-            ways = ["choose a longer text"]
-            if can_shorten and part.n_tokens > SHORTEST_CONTEXT:
-                ways.append(f"set model.n_positions to at most {part.n_tokens - 1:,}")
-            if part is prepared.validation:
-                ways.append("raise data.validation_fraction")
-            raise CorpusError(
-                f"the {name} part of {prepared.source} has {part.n_tokens:,} tokens, and a context of {n_positions:,} "
-                f"needs at least {needed:,}; {', or '.join(ways)}"
-            )
 
 
 class _Preparation:

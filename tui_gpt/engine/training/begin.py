@@ -19,7 +19,8 @@ from tui_gpt.core.runs.records import DataRecord, RunRecord, utc_now
 from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.core.sizes import require_memory, training_memory
 from tui_gpt.core.standard_input import STANDARD_INPUT, is_kept
-from tui_gpt.engine.text.prepare import PreparedCorpus, prepare, require_length
+from tui_gpt.engine.text.prepare import prepare
+from tui_gpt.engine.text.prepared import PreparedCorpus, require_length
 from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
 from tui_gpt.engine.training.origins import Origin, read_origin, write_start
 

@@ -19,6 +19,7 @@ import torch
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.runs.records import ExecutionRecord
 from tui_gpt.core.sizes import DeviceKind, Precision, assumed_vocabulary, require_memory, training_memory
+from tui_gpt.engine.text.batches import WindowBatches
 from tui_gpt.engine.training.devices import available_memory, choose_execution
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.length import is_long_run
@@ -75,7 +76,7 @@ def calibrate(
     learner = None
     try:
         progress("building the network", 0.0)
-        learner = Learner(config, execution, _tokens(config))
+        learner = Learner(config, execution, WindowBatches.of(_tokens(config), config))
         times, applied = _steps(learner, seconds, progress, cancelled, memory)
     finally:
         del learner

@@ -11,7 +11,7 @@ import msgspec
 
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.runs.metrics import MetricRecord, read_all
-from tui_gpt.engine.generation.evaluation import evaluate_tokens
+from tui_gpt.engine.generation.evaluation import evaluate_corpus
 from tui_gpt.engine.training.orders import Orders
 from tui_gpt.engine.training.reporting import say
 
@@ -99,12 +99,14 @@ class Closing:
         Evaluations on the way read a part of the text, so that their best says where to look, not what is best.
         """
         last, best = self._trainer.counters.step, self._trainer.counters.best_step
-        loss = self._trainer.keeper.whole_loss(last, self._between_batches)
-        if loss is None:  # it could not be saved: measure what is in memory
+        found = self._trainer.keeper.evaluate_whole(last, self._between_batches)
+        if found is None:  # it could not be saved: measure what is in memory
             with self._trainer.learner.evaluation_network() as network:
-                tokens = self._trainer.corpus.validation.tokens
-                loss = evaluate_tokens(network, tokens, progress=self._between_batches).loss
-        earlier = self._trainer.keeper.whole_loss(best, self._between_batches) if best not in (None, last) else None
+                found = evaluate_corpus(network, self._trainer.corpus, progress=self._between_batches)
+        loss, earlier = found.loss, None
+        if best is not None and best != last:
+            before = self._trainer.keeper.evaluate_whole(best, self._between_batches)
+            earlier = None if before is None else before.loss
         last_is_better = earlier is None or not math.isfinite(earlier) or loss <= earlier
         # Weights that are finite may still give a loss that is not, which is nobody's best.
         last_is_best = last_is_better and math.isfinite(loss)
@@ -114,8 +116,7 @@ class Closing:
             best_step=last if last_is_best else None if last_is_better else best,
         )
         if not self._is_told("eval"):
-            n_tokens = self._trainer.corpus.validation.n_tokens - 1
-            self._trainer.write_evaluation(loss, n_tokens, best=last_is_best, whole=True)
+            self._trainer.write_evaluation(loss, found.n_tokens, best=last_is_best, whole=True)
         self._trainer.show_evaluation(loss, best=last_is_best, whole=True)
         if not last_is_better:
             say(f"the weights of step {best} are better: validation loss {earlier:.4f} over all of it")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import numpy as np
 
 from tui_gpt.core.config import RunConfig, TrainConfig, to_dict
 from tui_gpt.core.config_loading import build_config
@@ -31,7 +30,7 @@ from tui_gpt.core.runs.metrics import MetricRecord, Value, read_all
 from tui_gpt.core.runs.plain_files import reason
 from tui_gpt.core.runs.records import EXECUTION_FILE, RunRecord, read_record, utc_now, write_record
 from tui_gpt.core.runs.store import Run, RunStore
-from tui_gpt.engine.text.batches import Batches
+from tui_gpt.engine.text.batches import windows_per_epoch
 from tui_gpt.engine.training.begin import package_versions, require_ranks
 from tui_gpt.engine.training.devices import choose_device
 from tui_gpt.engine.training.length import total_steps
@@ -271,10 +270,9 @@ class _Fork:
             )
 
     def _total_steps(self) -> int | None:
-        model, train = self.config.model, self.config.train
-        # How long a run is depends on the number of its tokens and not on which they are: these take no memory.
-        tokens = np.broadcast_to(np.uint16(0), self.source.record.data.n_train_tokens)
-        return total_steps(self.config, Batches(tokens, model.n_positions, train.batch_size, train.seed))
+        data = self.source.record.data
+        rows = data.rows_per_epoch or windows_per_epoch(data.n_train_tokens, self.config.model.n_positions)
+        return total_steps(self.config, rows / self.config.train.batch_size)
 
 
 def _seconds(train: TrainConfig) -> float:

@@ -14,12 +14,12 @@ from tui_gpt.core.model_handler import ModelEntry, ModelHandler
 from tui_gpt.core.model_record import ADAPTER_FOLDER
 from tui_gpt.core.runs.checkpoints import checkpoint_folder, verify_checkpoint
 from tui_gpt.core.runs.store import Run
-from tui_gpt.engine.generation.evaluation import evaluate_tokens
+from tui_gpt.engine.generation.evaluation import Evaluation, evaluate_corpus
 from tui_gpt.engine.interop.hub import PREFIX
 from tui_gpt.engine.interop.huggingface import LoadedModel, read_model_folder, write_model_folder
 from tui_gpt.engine.interop.weights import WEIGHTS
 from tui_gpt.engine.network import GPT
-from tui_gpt.engine.text.prepare import PreparedCorpus
+from tui_gpt.engine.text.prepared import PreparedCorpus
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.publishing import copy_adapters, model_record, note_publication, published_model
 from tui_gpt.engine.training.samples import sample_text
@@ -63,7 +63,7 @@ class Keeper:
             trained = self._learner.trained_state()
             self._learner.adapters.write(folder / ADAPTER_FOLDER, trained, base, revision or None)
 
-    def whole_loss(self, step: int, progress: Callable[[int, int], None]) -> float | None:
+    def evaluate_whole(self, step: int, progress: Callable[[int, int], None]) -> Evaluation | None:
         """Loss over the whole validation text of a checkpoint's weights, in float32, as anyone can measure it again.
 
         None where the checkpoint is gone or damaged. `progress` may raise to break off.
@@ -72,7 +72,7 @@ class Keeper:
             network = self._intact_model(step).network
         except TuiGptError:
             return None
-        return evaluate_tokens(network, self._corpus.validation.tokens, progress=progress).loss
+        return evaluate_corpus(network, self._corpus, progress=progress)
 
     def _intact_model(self, step: int) -> LoadedModel:
         folder = checkpoint_folder(self._run.folder, step)

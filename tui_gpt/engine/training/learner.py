@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -17,7 +17,7 @@ from tui_gpt.core.config import RunConfig
 from tui_gpt.core.runs.records import ExecutionRecord
 from tui_gpt.engine.network import GPT, build_network
 from tui_gpt.engine.network.loss import sum_loss
-from tui_gpt.engine.text.batches import Batches
+from tui_gpt.engine.text.batches import Batch, Batches
 from tui_gpt.engine.training.adapters import Adapters
 from tui_gpt.engine.training.devices import compute_dtype
 from tui_gpt.engine.training.distributed import Ranks
@@ -29,35 +29,35 @@ class StepResult:
     """What one step found. `applied` is False where a number was not finite and the weights were left as they were."""
 
     loss: float
-    """Mean cross-entropy in nats per token of the step's batch, before the update."""
+    """Mean cross-entropy in nats over the tokens of the step's batch that count, before the update."""
     grad_norm: float
     """Before clipping."""
     applied: bool
 
 
-class _MeanLoss(nn.Module):
+class _SumLoss(nn.Module):
     """The network and its loss as one module, so that they are compiled and distributed together."""
 
     def __init__(self, network: GPT) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """Token ids and targets (B, T) to the mean cross-entropy in nats."""
-        return sum_loss(self.network.hidden(ids), self.network.head_weight, targets) / targets.numel()
+    def forward(self, ids: Tensor, targets: Tensor, segments: Tensor | None) -> Tensor:
+        """Token ids, targets and numbers of documents (B, T) to the summed cross-entropy in nats."""
+        return sum_loss(self.network.hidden(ids, segments=segments), self.network.head_weight, targets)
 
 
 class Learner:
-    """A network that learns from `tokens`, one step at a time, the same way however often it is stopped and resumed."""
+    """A network that learns from batches, one step at a time, the same way however often it is stopped and resumed."""
 
     def __init__(
         self,
         config: RunConfig,
         execution: ExecutionRecord,
-        tokens: npt.NDArray[np.integer],
+        batches: Batches,
         ranks: Ranks | None = None,
     ) -> None:
-        self.config, self.execution = config, execution
+        self.config, self.execution, self.batches = config, execution, batches
         self.ranks = ranks or Ranks()
         train = config.train
         self.device = torch.device(execution.device)
@@ -68,11 +68,10 @@ class Learner:
         self.network.gradient_checkpointing = train.gradient_checkpointing
         self.optimizer = Optimizer(self.network, train)
         self.average = [m.clone() for m in self.optimizer.masters] if train.weight_average else None
-        self.batches = Batches(tokens, config.model.n_positions, train.batch_size, train.seed)
-        self._mean_loss: nn.Module = self._distribute(_MeanLoss(self.network))
+        self._sum_loss: nn.Module = self._distribute(_SumLoss(self.network))
         self.compile_failure = ""
         if execution.compile:
-            self._mean_loss = torch.compile(self._mean_loss)  # type: ignore[assignment]
+            self._sum_loss = torch.compile(self._sum_loss)  # type: ignore[assignment]
 
     def _distribute(self, module: nn.Module) -> nn.Module:
         if self.ranks.world_size == 1:
@@ -86,7 +85,7 @@ class Learner:
         """
         self.network.train()
         self._seed_dropout(step)
-        loss = self.ranks.mean(self._forward_backward(step))
+        loss = self.ranks.mean(self._forward_backward(self._batch(step)))
         value = float(loss)
         if not math.isfinite(value):
             self.network.zero_grad(set_to_none=True)
@@ -104,38 +103,50 @@ class Learner:
         mixed = (self.config.train.seed * 1_000_003 + step) * 65_537 + self.ranks.rank
         torch.manual_seed(mixed % (1 << 63))
 
-    def _forward_backward(self, step: int) -> Tensor:
-        """Accumulate the gradients of this rank's share of the batch; return its mean loss."""
-        batch = torch.from_numpy(self.batches.batch(step, self.ranks.rank, self.ranks.world_size))
-        if self.device.type == "cuda":
-            batch = batch.pin_memory()
-        batch = batch.to(self.device, non_blocking=True)
-        parts = torch.chunk(batch, self.config.train.grad_accumulation_steps)
+    def _batch(self, step: int) -> Batch:
+        """This rank's share of a step."""
+        return self.batches.batch(step, self.ranks.rank, self.ranks.world_size)
+
+    def _forward_backward(self, batch: Batch) -> Tensor:
+        """Accumulate the gradients of a share of the batch; return its loss, of which the mean over ranks is the mean
+        over all targets that count."""
+        ids, targets = self._on_device(batch.ids), self._on_device(batch.targets)
+        segments = None if batch.segments is None else self._on_device(batch.segments)
+        # Ranks are averaged, targets are not theirs alone; and a batch in which nothing counts is no division by zero.
+        share = self.ranks.world_size / max(1, batch.n_targets)
+        size = -(-len(ids) // self.config.train.grad_accumulation_steps)
         total = torch.zeros((), device=self.device)
-        for number, part in enumerate(parts):
-            with self._without_sync(last=number == len(parts) - 1):
-                # Parts may differ in size where the batch does not divide: each counts by its sequences.
-                loss = self._loss(part[:, :-1], part[:, 1:]) * (len(part) / len(batch))
+        for start in range(0, len(ids), size):
+            part = slice(start, start + size)
+            with self._without_sync(last=start + size >= len(ids)):
+                among = None if segments is None else segments[part]
+                loss = self._loss(ids[part], targets[part], among) * share
                 torch.autograd.backward(loss)
             total += loss.detach()
         return total
 
-    def _loss(self, ids: Tensor, targets: Tensor) -> Tensor:
+    def _on_device(self, numbers: NDArray[np.int64]) -> Tensor:
+        tensor = torch.from_numpy(numbers)
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
+    def _loss(self, ids: Tensor, targets: Tensor, segments: Tensor | None) -> Tensor:
         try:
-            result: Tensor = self._mean_loss(ids, targets)
+            result: Tensor = self._sum_loss(ids, targets, segments)
         except Exception as error:
             if not self.execution.compile or self.compile_failure:
                 raise
             # The compiler failed, not the model: go on without it.
             self.compile_failure = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
-            self._mean_loss = self._distribute(_MeanLoss(self.network))
-            result = self._mean_loss(ids, targets)
+            self._sum_loss = self._distribute(_SumLoss(self.network))
+            result = self._sum_loss(ids, targets, segments)
         return result
 
     def _without_sync(self, *, last: bool) -> AbstractContextManager[None]:
-        if last or not isinstance(self._mean_loss, DistributedDataParallel):
+        if last or not isinstance(self._sum_loss, DistributedDataParallel):
             return nullcontext()
-        context: AbstractContextManager[None] = self._mean_loss.no_sync()
+        context: AbstractContextManager[None] = self._sum_loss.no_sync()
         return context
 
     @torch.no_grad()

@@ -6,7 +6,6 @@ import math
 
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.sizes import flops_per_token
-from tui_gpt.engine.text.batches import Batches
 
 # By arithmetic, from single readings: compiling cost 15 to 29 seconds on two CPU cores and took a sixth to a quarter
 # off a step, so it earns itself back in one to three minutes; the rest is a reserve for models that gain less.
@@ -15,13 +14,13 @@ _LONG_MINUTES = 8.0
 _LONG_FLOPS = 8 * 60 * 1.5e11
 
 
-def total_steps(config: RunConfig, batches: Batches) -> int | None:
+def total_steps(config: RunConfig, steps_per_epoch: float) -> int | None:
     """Optimizer steps until the end; None where the clock ends the run."""
     train = config.train
     if train.max_steps is not None:
         return train.max_steps
     if train.max_epochs is not None:
-        return max(1, math.ceil(train.max_epochs * batches.steps_per_epoch))
+        return max(1, math.ceil(train.max_epochs * steps_per_epoch))
     return None
 
 

@@ -112,7 +112,8 @@ def copy_adapters(source: Path, folder: Path) -> None:
 
 def bits_per_byte(data: DataRecord, loss: float) -> float:
     """A validation loss in nats per token as bits per UTF-8 byte of the validation text."""
-    return loss / math.log(2) * data.n_validation_tokens / max(1, data.validation_bytes)
+    tokens_per_byte = data.tokens_per_byte or data.n_validation_tokens / max(1, data.validation_bytes)
+    return loss / math.log(2) * tokens_per_byte
 
 
 def model_record(

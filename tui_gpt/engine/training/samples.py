@@ -11,7 +11,7 @@ import numpy as np
 from tui_gpt.core.config import RunConfig, SampleConfig
 from tui_gpt.engine.generation.stream import Generator
 from tui_gpt.engine.network import GPT
-from tui_gpt.engine.text.prepare import PreparedCorpus
+from tui_gpt.engine.text.prepared import PreparedCorpus
 
 _FIRST_WORDS = re.compile(r"\S+(?:\s+\S+){0,2}")
 _PROMPT_CHARACTERS = 60

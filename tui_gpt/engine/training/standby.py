@@ -53,6 +53,7 @@ def _make_a_step() -> None:
 
     from tui_gpt.core.config import ModelConfig, RunConfig, TrainConfig
     from tui_gpt.core.runs.records import ExecutionRecord
+    from tui_gpt.engine.text.batches import WindowBatches
     from tui_gpt.engine.training.devices import physical_threads
     from tui_gpt.engine.training.learner import Learner
 
@@ -61,7 +62,8 @@ def _make_a_step() -> None:
         device="cpu", device_name="", precision="bf16", compile=False, threads=physical_threads()
     )
     tokens = np.arange(1024, dtype=np.uint16) % 64
-    Learner(RunConfig(model=model, train=TrainConfig(batch_size=4)), execution, tokens).train_step(0, 1.0)
+    config = RunConfig(model=model, train=TrainConfig(batch_size=4))
+    Learner(config, execution, WindowBatches.of(tokens, config)).train_step(0, 1.0)
 
 
 def _write_to(log: str) -> None:

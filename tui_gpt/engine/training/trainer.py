@@ -15,9 +15,9 @@ from tui_gpt.core.runs.checkpoints import publish_checkpoint, rotate
 from tui_gpt.core.runs.commands import CommandQueue
 from tui_gpt.core.runs.metrics import MetricsWriter, Value
 from tui_gpt.core.runs.store import Run
-from tui_gpt.engine.generation.evaluation import evaluate_tokens
+from tui_gpt.engine.generation.evaluation import evaluate_corpus
 from tui_gpt.engine.network import GPT
-from tui_gpt.engine.text.prepare import PreparedCorpus
+from tui_gpt.engine.text.prepared import PreparedCorpus
 from tui_gpt.engine.training.closing import Closing, Outcome
 from tui_gpt.engine.training.distributed import Ranks
 from tui_gpt.engine.training.keeping import Keeper
@@ -282,7 +282,7 @@ class Trainer:
         """Validation loss of the weights as they are, and a sample; on a new best, a checkpoint."""
         self.reporter.update(activity="evaluating")
         with self.learner.evaluation_network() as network:
-            result = evaluate_tokens(network, self.corpus.validation.tokens, max_tokens=self.train.eval_tokens)
+            result = evaluate_corpus(network, self.corpus, max_tokens=self.train.eval_tokens)
             self._note_loss(result.loss, result.n_tokens)
             self.write_sample(network)
         self.stopped_early = self._out_of_patience()

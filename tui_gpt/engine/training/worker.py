@@ -34,7 +34,8 @@ from tui_gpt.core.runs.records import EXECUTION_FILE, ExecutionRecord, State, St
 from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.core.sizes import DeviceKind, Precision, require_memory, training_memory
 from tui_gpt.engine.interop.huggingface import read_model_folder
-from tui_gpt.engine.text.prepare import PreparedCorpus, open_prepared, prepare, require_length
+from tui_gpt.engine.text.prepare import prepare
+from tui_gpt.engine.text.prepared import PreparedCorpus, open_prepared, require_length
 from tui_gpt.engine.training.closing import Outcome
 from tui_gpt.engine.training.devices import available_memory, choose_execution
 from tui_gpt.engine.training.distributed import Ranks
@@ -297,9 +298,10 @@ def _build(
     if ranks.world_size > 1 and execution.device.startswith("cuda"):
         execution = msgspec.structs.replace(execution, device=f"cuda:{ranks.local_rank}")
     _require_memory(config, execution, ranks)
-    learner = Learner(config, execution, corpus.train.tokens, ranks)
+    batches = corpus.batches(config)
+    learner = Learner(config, execution, batches, ranks)
     counters = _with_newest_learning_rate(run, _restore(run, learner))
-    steps = total_steps(config, learner.batches)
+    steps = total_steps(config, batches.steps_per_epoch)
     reporter.update(
         total_steps=steps,
         step=counters.step,

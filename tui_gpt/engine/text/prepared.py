@@ -1,0 +1,83 @@
+"""A corpus as tokens on disk: what the trainer, the evaluation and the samples read."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_gpt.core.config import SHORTEST_CONTEXT, RunConfig
+from tui_gpt.core.errors import CorpusError, ModelError
+from tui_gpt.core.given_files import read_given
+from tui_gpt.engine.text.batches import Batches, WindowBatches
+from tui_gpt.engine.text.token_files import CorpusFacts, TokenFile, open_token_file, read_manifest
+from tui_gpt.engine.text.tokenizer import Tokenizer
+from tui_gpt.engine.text.tokenizer_files import LARGEST_BYTES, load_tokenizer
+from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
+
+TRAIN_FILE = "train.bin"
+VALIDATION_FILE = "validation.bin"
+
+
+@dataclass(frozen=True)
+class PreparedCorpus:
+    """A corpus as tokens on disk."""
+
+    folder: Path
+    tokenizer: Tokenizer
+    train: TokenFile
+    validation: TokenFile
+    sha256: str
+    """SHA-256 of the text in UTF-8; of several documents, SHA-256 of their digests, one after the other; of tables,
+    with the digest of their columns' names before them."""
+    source: str
+    """The corpus as a person knows it: its name in the catalogue, or the file's."""
+    facts: CorpusFacts
+
+    def batches(self, config: RunConfig) -> Batches:
+        """What a run of that configuration learns from. Raises ValueError when the training part fills no window."""
+        return WindowBatches.of(self.train.tokens, config)
+
+
+def open_prepared(folder: Path, *, verify: bool = False) -> PreparedCorpus:
+    """Token files that were prepared before. Sizes are always checked, every byte with `verify`.
+
+    Raises CorpusError when a part is missing or damaged.
+    """
+    manifest = read_manifest(folder)
+    try:
+        content = read_given(folder / TOKENIZER_FILE, LARGEST_BYTES)
+        intact = hashlib.sha256(content).hexdigest() == manifest.tokenizer_sha256
+        tokenizer = load_tokenizer(folder) if intact else None
+    except (OSError, ModelError):
+        tokenizer = None
+    if tokenizer is None:
+        raise CorpusError(f"the tokenizer in {folder} is missing or damaged; prepare the corpus again")
+    return PreparedCorpus(
+        folder=folder,
+        tokenizer=tokenizer,
+        train=open_token_file(folder / TRAIN_FILE, manifest.train, manifest.dtype, verify=verify),
+        validation=open_token_file(folder / VALIDATION_FILE, manifest.validation, manifest.dtype, verify=verify),
+        sha256=manifest.sha256,
+        source=manifest.source,
+        facts=manifest.facts,
+    )
+
+
+def require_length(prepared: PreparedCorpus, n_positions: int, *, can_shorten: bool = True) -> None:
+    """Raises CorpusError when a part of the corpus is too short for one window of tokens and the token after it.
+
+    Without `can_shorten` the context is a finished model's, and nobody is advised to change it.
+    """
+    needed = n_positions + 1
+    for name, part in (("training", prepared.train), ("validation", prepared.validation)):
+        if part.n_tokens < needed:
+            ways = ["choose a longer text"]
+            if can_shorten and part.n_tokens > SHORTEST_CONTEXT:
+                ways.append(f"set model.n_positions to at most {part.n_tokens - 1:,}")
+            if part is prepared.validation:
+                ways.append("raise data.validation_fraction")
+            raise CorpusError(
+                f"the {name} part of {prepared.source} has {part.n_tokens:,} tokens, and a context of {n_positions:,} "
+                f"needs at least {needed:,}; {', or '.join(ways)}"
+            )
