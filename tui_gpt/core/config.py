@@ -17,6 +17,8 @@ Family = Literal["gpt2", "qwen3", "llama"]
 
 SHORTEST_CONTEXT = 2
 LARGEST_LEARNING_RATE = 10
+N_CHAT_TOKENS = 4
+"""What a tokenizer gets to write conversations with: three roles, and the end of a message."""
 LEAST_EPSILON = 1e-20
 """An epsilon keeps a division from 0 / 0 in float32, where squares below 1e-45 are 0 and so is an epsilon of 1e-46."""
 
@@ -147,6 +149,13 @@ class DataConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Literal["strict", "replace"],
         Meta(description="Bytes that do not decode: strict stops and says where, replace puts U+FFFD in their place."),
     ] = "strict"
+    form: Annotated[
+        Literal["auto", "text", "conversations"],
+        Meta(
+            description="text: all of it is learned; conversations: the answers in it are, and the model speaks in "
+            "turns; auto: conversations where a table has them in one of the usual forms."
+        ),
+    ] = "auto"
     column: Annotated[
         str,
         Meta(
@@ -438,7 +447,8 @@ def _train_problems(train: TrainConfig) -> Iterator[Problem]:
 def _data_problems(config: RunConfig) -> Iterator[Problem]:
     expected = {"gpt2": 50257}.get(config.data.tokenizer)
     actual = config.model.vocab_size
-    if expected is not None and actual not in (None, expected):
+    # With the tokens that conversations add.
+    if expected is not None and actual not in (None, expected, expected + N_CHAT_TOKENS):
         yield Problem(
             "model.vocab_size",
             f"is {actual}, but the {config.data.tokenizer} tokenizer has {expected} tokens; leave it out",

@@ -13,7 +13,7 @@ from tui_gpt.core.corpus_formats import format_of
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.standard_input import STANDARD_INPUT, is_kept
 
-CorpusKind = Literal["generated", "interpreter", "file"]
+CorpusKind = Literal["generated", "interpreter", "conversations", "file"]
 
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
@@ -27,7 +27,8 @@ class CorpusInfo(msgspec.Struct, frozen=True, kw_only=True):
     licence: str
     origin: str
     kind: CorpusKind
-    """`generated` by the program, read from the running `interpreter`, or a `file` (or folder) of the user's."""
+    """Text `generated` by the program, `conversations` that are, text read from the running `interpreter`, or a `file`
+    (or folder) of the user's."""
     tokenizer: Literal["auto", "char", "bpe", "gpt2"]
     """What the tokenizer setting `auto` becomes; itself `auto` where only the text can tell."""
     path: Path | None = None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
-import filelock
 import msgspec
 
 from tui_gpt.core import files, locations
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.given_files import read_given
+from tui_gpt.engine.text.cache_folders import make_once
 from tui_gpt.engine.text.char_tokenizer import CharTokenizer
+from tui_gpt.engine.text.dialogues.dialogue_sources import holds_conversations, open_dialogues
+from tui_gpt.engine.text.dialogues.prepare_dialogues import DialoguePreparation
 from tui_gpt.engine.text.given_tokenizer import GivenTokenizer
 from tui_gpt.engine.text.prepared import TRAIN_FILE, VALIDATION_FILE, PreparedCorpus, open_prepared
 from tui_gpt.engine.text.sources import Document, Source, Spool, open_source
@@ -45,7 +45,6 @@ BPE_SAMPLE_CHARACTERS = 32_000_000
 BPE_SAMPLE_CHARACTERS_PER_TOKEN = 4000
 """A BPE learns from at most about so many characters, in all and for each token, spread over the training part."""
 
-_LOCK_POLL_SECONDS = 0.1
 _MOST_WORKERS = 8
 _MOST_SKIPPED = 1000
 _LARGEST_INDEX_BYTES = 1 << 16
@@ -73,7 +72,8 @@ def prepare(
     documents the nearest boundary; each row of a table is a document. Documents are separated by `<|endoftext|>`, for
     characters by a blank line. The tokenizer `auto` is the catalogue's choice for a built-in corpus; for files it is
     `char` when the first four million characters have at most 256 distinct ones, else `bpe`. A `tokenizer` that is
-    given (a model's, say) is taken as it is, whatever `data` says of it. With `verify` every byte of files that are
+    given (a model's, say) is taken as it is, whatever `data` says of it. Of conversations (`data.form`) the answers are
+    what is learned, and a tokenizer gets tokens for them that has none. With `verify` every byte of files that are
     there is compared with its hash, and files that are damaged are made again; without it, only their sizes are.
 
     Raises CorpusError when there is no such corpus, when it cannot be read, when it has characters that the given
@@ -83,6 +83,8 @@ def prepare(
     report = progress or (lambda step, done: None)
     try:
         root.mkdir(parents=True, exist_ok=True)
+        if holds_conversations(data):
+            return DialoguePreparation(data, open_dialogues(data), root, report, tokenizer, verify=verify).run()
         given = None if tokenizer is None else GivenTokenizer.of(tokenizer, root)
         return _Preparation(data, open_source(data), root, report, given, verify=verify).run()
     except OSError as error:
@@ -207,40 +209,11 @@ class _Preparation:
         return lambda n_bytes: self._report(step, min(1.0, n_bytes / expected))
 
     def _build_alone(self, folder: Path, surveyed: Survey) -> PreparedCorpus:
-        lock = filelock.FileLock(folder.with_name(folder.name + ".lock"))
-        while not lock.is_locked:
-            try:
-                lock.acquire(timeout=_LOCK_POLL_SECONDS)
-            except filelock.Timeout:
-                self._report("waiting for another process that prepares this corpus", 0.0)
-        try:
-            found = self._find(folder)  # the other process may have made it
-            if found is None:
-                self._build(folder, surveyed)
-                found = self._find(folder)
-        finally:
-            lock.release()
-        if found is None:
-            raise CorpusError(
-                f"the token files just written to {folder} are damaged; check the disk that holds the cache"
-            )
-        return found
+        return make_once(
+            folder, lambda: self._find(folder), lambda temporary: self._write(temporary, surveyed), self._report
+        )
 
-    def _build(self, folder: Path, surveyed: Survey) -> None:
-        temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.tmp")
-        temporary.mkdir()
-        try:
-            manifest = self._write(temporary, surveyed)
-            files.write_bytes(temporary / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest)))
-            if folder.exists():  # damaged, or it would have been found
-                shutil.rmtree(folder)
-            temporary.rename(folder)
-            files.fsync_dir(folder.parent)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-
-    def _write(self, folder: Path, surveyed: Survey) -> Manifest:
+    def _write(self, folder: Path, surveyed: Survey) -> None:
         boundary = train_characters(surveyed.document_lengths, self._data.validation_fraction)
         tokenizer = self._tokenizer(surveyed, boundary)
         tokenizer.save(folder)
@@ -253,7 +226,7 @@ class _Preparation:
             self._encode(writers, surveyed, boundary)
             train, validation = (writer.close() for writer in writers)
         tokens = train.n_tokens + validation.n_tokens
-        return Manifest(
+        manifest = Manifest(
             schema=SCHEMA,
             source=self._source.info.name,
             sha256=surveyed.sha256,
@@ -279,6 +252,7 @@ class _Preparation:
                 longest_document=max(surveyed.document_lengths),
             ),
         )
+        files.write_bytes(folder / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest)))
 
     def _tokenizer(self, surveyed: Survey, boundary: int) -> Tokenizer:
         if self._given is not None:

@@ -7,7 +7,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +26,8 @@ _SETTLED_NS = 2_000_000_000
 
 Document = Iterator[str]
 """One document's text, in blocks."""
+FileState = tuple[str, int, int, int, int, int]
+"""Path, device, inode, size, and the times of the last changes to content and inode, in nanoseconds."""
 
 
 class Source(ABC):
@@ -93,25 +95,9 @@ class _FileSource(Source):
         self.empty_rows = count.empty
 
     def fingerprint(self) -> str | None:
-        states = []
-        for path in (file.path for file in self._files):
-            try:
-                state = path.stat()
-            except OSError:
-                return None
-            # The clock may have been turned back: a time in the future is as doubtful as one just now.
-            if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < _SETTLED_NS:
-                return None
-            states.append(
-                (
-                    _written(path.absolute()),
-                    state.st_dev,
-                    state.st_ino,
-                    state.st_size,
-                    state.st_mtime_ns,
-                    state.st_ctime_ns,
-                )
-            )
+        states = states_of(file.path for file in self._files)
+        if states is None:
+            return None
         rules = [self._data.encoding, self._data.errors]
         if self.is_table:
             return _sha256_of(["tables", *rules, [file.column for file in self._files], states])
@@ -138,6 +124,22 @@ class _BuiltinSource(Source):
     def fingerprint(self) -> str | None:
         size = self._megabytes if self.info.kind == "generated" else None
         return _sha256_of(["builtin", self.info.name, size, builtin_version(self.info.name)])
+
+
+def states_of(paths: Iterable[Path]) -> list[FileState] | None:
+    """What tells whether these files are the same later on; None where one is too new, or away, to tell."""
+    states = []
+    for path in paths:
+        try:
+            state = path.stat()
+        except OSError:
+            return None
+        # The clock may have been turned back: a time in the future is as doubtful as one just now.
+        if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < _SETTLED_NS:
+            return None
+        where = _written(path.absolute())
+        states.append((where, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+    return states
 
 
 def _written(path: Path) -> str:

@@ -35,7 +35,7 @@ from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.core.sizes import DeviceKind, Precision, require_memory, training_memory
 from tui_gpt.engine.interop.huggingface import read_model_folder
 from tui_gpt.engine.text.prepare import prepare
-from tui_gpt.engine.text.prepared import PreparedCorpus, open_prepared, require_length
+from tui_gpt.engine.text.prepared import PreparedCorpus, open_prepared
 from tui_gpt.engine.training.closing import Outcome
 from tui_gpt.engine.training.devices import available_memory, choose_execution
 from tui_gpt.engine.training.distributed import Ranks
@@ -262,7 +262,7 @@ def _open_corpus(run: Run) -> PreparedCorpus:
             f"{record.data.source} is not the text that run {run.name} began with (its SHA-256 is "
             f"{corpus.sha256[:12]} and was {record.data.sha256[:12]}); put the old text back, or start a new run"
         )
-    require_length(corpus, record.config.model.n_positions, can_shorten=tokenizer is None)
+    corpus.require_length(record.config.model.n_positions, can_shorten=tokenizer is None)
     return corpus
 
 

@@ -36,7 +36,7 @@ class DocumentFile:
         Raises CorpusError for a file that is damaged or cannot be read, saying where.
         """
         if not self.format.is_table:
-            yield _blocks(self.path, self.format, self._data)
+            yield read_format(self.path, self.format, self._data)
             return
         try:
             for text in self._rows(count):
@@ -47,10 +47,10 @@ class DocumentFile:
     def _rows(self, count: RowCount) -> Iterator[str]:
         if self.format.content == "parquet":
             return parquet.read_rows(self.path, self.column, self._data.errors, count)
-        blocks = _blocks(self.path, self.format, self._data)
+        blocks = read_format(self.path, self.format, self._data)
         if self.format.content == "jsonl":
             return jsonl.read_rows(self.path, blocks, self.column, count)
-        return separated.read_rows(self.path, blocks, self.column, _delimiter(self.format), count)
+        return separated.read_rows(self.path, blocks, self.column, delimiter_of(self.format), count)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def find_document_files(path: Path, data: DataConfig) -> DocumentFiles:
 def _opened(path: Path, data: DataConfig) -> DocumentFile | str:
     """The file, or why it is none, as the rest of a sentence. Raises CorpusError for one that is damaged."""
     kind = format_of(path.name)
-    lie = None if kind == ("text", "") else _lie(path, kind)
+    lie = lie_of(path, kind)
     if lie is not None:
         return lie
     n_bytes = path.stat().st_size * (_GROWTH if kind.compression or kind.content == "parquet" else 1)
@@ -110,14 +110,16 @@ def _opened(path: Path, data: DataConfig) -> DocumentFile | str:
         return problem
     column = ""
     if kind.content == "jsonl":
-        column = jsonl.find_column(path, _blocks(path, kind, data), data.column)
+        column = jsonl.find_column(path, read_format(path, kind, data), data.column)
     elif kind.is_table:
-        column = separated.find_column(path, _blocks(path, kind, data), data.column, _delimiter(kind))
+        column = separated.find_column(path, read_format(path, kind, data), data.column, delimiter_of(kind))
     return DocumentFile(path, kind, column, n_bytes, data)
 
 
-def _lie(path: Path, kind: CorpusFormat) -> str | None:
-    """Why the file is not what it is called, as the rest of a sentence."""
+def lie_of(path: Path, kind: CorpusFormat) -> str | None:
+    """Why the file is not what it is called, as the rest of a sentence. Raises OSError."""
+    if kind == ("text", ""):
+        return None
     magic, called = {
         "gzip": (GZIP_MAGIC, ".gz and is not compressed with gzip"),
         "zstd": (ZSTANDARD_MAGIC, ".zst and is not compressed with Zstandard"),
@@ -131,9 +133,11 @@ def _lie(path: Path, kind: CorpusFormat) -> str | None:
     return None if re.match(magic, head) else f"is called {called}; give it the name of what it is"
 
 
-def _blocks(path: Path, kind: CorpusFormat, data: DataConfig) -> Iterator[str]:
+def read_format(path: Path, kind: CorpusFormat, data: DataConfig) -> Iterator[str]:
+    """The text of a file in blocks, unpacked. Raises CorpusError, and OSError."""
     return read_blocks(path, data.encoding, data.errors, compression=kind.compression)
 
 
-def _delimiter(kind: CorpusFormat) -> str:
+def delimiter_of(kind: CorpusFormat) -> str:
+    """What parts the fields of a row; empty where the header is to tell."""
     return "\t" if kind.content == "tsv" else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +54,19 @@ def read_rows(path: Path, column: str, errors: Literal["strict", "replace"], cou
                     yield text
                 else:
                     count.empty += 1
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of the columns, by the footer alone. Raises CorpusError."""
+    with _open(path) as file:
+        return list(file.schema_arrow.names)
+
+
+def read_whole_rows(path: Path, columns: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Rows with these columns as Python's own values, whatever is nested in them. Raises CorpusError."""
+    with _open(path) as file:
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns), use_threads=False):
+            yield from batch.to_pylist()
 
 
 def _text(path: Path, number: int, value: Any, errors: str) -> str | None:
