@@ -94,17 +94,8 @@ def origin_data(name: str) -> dict[str, Any]:
         raise CorpusError(
             f"model {name} was trained on {data.corpus}, which is not there any more; name a corpus, a file or a folder"
         ) from None
-    wanted = (
-        "corpus",
-        "corpus_megabytes",
-        "bpe_vocab_size",
-        "validation_fraction",
-        "encoding",
-        "errors",
-        "form",
-        "column",
-    )
-    return {field: getattr(data, field) for field in wanted}
+    # The tokenizer comes with the model.
+    return {field: getattr(data, field) for field in DataConfig.__struct_fields__ if field != "tokenizer"}
 
 
 def write_start(origin: Origin, run_folder: Path) -> None:
