@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PROMPT = "> "
 _HELP = """\
-An empty line lets the model go on. Ctrl-C stops a reply, Ctrl-D leaves.
+An empty line lets a model that continues go on. Ctrl-C stops a reply, Ctrl-D leaves.
 /reset              forget everything
 /undo               take back the last line and its reply
 /retry              write the last reply again, differently
@@ -35,15 +35,26 @@ A line that begins with // is text that begins with /."""
 @checkpoint_option
 @device_option
 @guard_option
+@click.option("--system", default="", help="What a model that answers reads before everything, e.g. who it is.")
+@click.option("--continue", "continues", is_flag=True, help="Let a model that answers continue the text instead.")
 @sample_options("n_samples")
-def command(name: str, checkpoint: str | None, device: str, guard: str | None, **fields: Any) -> int:
+def command(
+    name: str,
+    checkpoint: str | None,
+    device: str,
+    guard: str | None,
+    system: str,
+    continues: bool,
+    **fields: Any,
+) -> int:
     """Talk to NAME: a model, a run, or the path of a model's folder.
 
     With --guard, each line is judged first, and what is declined never reaches the model: the guard answers it. Each
     answer's account, with the reason, the tokens and the seconds, goes to stderr.
 
-    These are base models: each line is appended to the text so far, and the model goes on from there. /help shows what
-    else can be typed. From a pipe, each line is a turn.
+    A model that has learned from conversations answers each line, and remembers as many of the latest as its context
+    holds. Another one continues: each line is appended to the text so far, and the model goes on from there. /help
+    shows what else can be typed. From a pipe, each line is a turn.
 
     \b
     Examples:
@@ -54,15 +65,22 @@ def command(name: str, checkpoint: str | None, device: str, guard: str | None, *
     from tui_gpt.cli.conversation import Conversation
     from tui_gpt.core.config import SampleConfig
     from tui_gpt.core.guards import find_guard
+    from tui_gpt.engine.generation.dialogue import require_chat_format
     from tui_gpt.engine.generation.model_source import load_source
+    from tui_gpt.engine.text.dialogues.chat_format import chat_format
 
     sample_settings(SampleConfig(), fields)  # what is wrong with the options is said before anything is loaded
     chosen = find_guard(guard) if guard is not None else None
     source, loaded = load_source(name, checkpoint, device)
     settings = sample_settings(source.sample_config, {**fields, "n_samples": "1"})
     title = safe_text(source.title, newlines=False)
-    click.echo(f"{title}: type a text for it to continue; /help helps, /quit leaves", err=True)
-    conversation = Conversation(loaded, settings, chosen)
+    in_turns = chat_format(loaded.tokenizer) is not None and not continues
+    if system and not in_turns:
+        require_chat_format(loaded.tokenizer, source.title)
+        raise click.UsageError("--system is for answers, and --continue asks for none; leave one of them out")
+    wanted = "ask it something" if in_turns else "type a text for it to continue"
+    click.echo(f"{title}: {wanted}; /help helps, /quit leaves", err=True)
+    conversation = Conversation(loaded, settings, chosen, in_turns=in_turns, system=system)
     for line in _lines():
         if not _take_turn(conversation, line):
             break

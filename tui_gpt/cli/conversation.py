@@ -1,4 +1,4 @@
-"""A text that a person and a model write in turns: what is on the screen is what the model continues."""
+"""What a person and a model write in turns: one text that the model continues, or questions and their answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from tui_gpt.core.config_loading import parse_setting
 from tui_gpt.core.errors import ConfigError, TuiGptError
 from tui_gpt.core.guards import Guard, Verdict, account, judge
 from tui_gpt.core.safe_text import safe_text
+from tui_gpt.engine.generation.dialogue import dialogue_prompt
 from tui_gpt.engine.generation.stream import Generator
+from tui_gpt.engine.text.dialogues.conversation import Message
 
 if TYPE_CHECKING:
     from tui_gpt.engine.interop.huggingface import LoadedModel
@@ -39,11 +41,24 @@ class _Turn:
 
 
 class Conversation:
-    """The turns so far. Of a text longer than the model's context its end is seen, as in all generation."""
+    """The turns so far. Of a text longer than the model's context its end is seen, as in all generation.
 
-    def __init__(self, loaded: LoadedModel, settings: SampleConfig, guard: Guard | None = None) -> None:
+    With `in_turns` each line is a message that the model answers, as it has learned from conversations; of messages
+    that do not fit the oldest are left out.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        settings: SampleConfig,
+        guard: Guard | None = None,
+        *,
+        in_turns: bool = False,
+        system: str = "",
+    ) -> None:
         self.guard = guard
         """Who is asked first about what a person says."""
+        self._loaded, self._in_turns, self._system = loaded, in_turns, system
         self._generator = Generator.of(loaded)
         self._settings = settings
         self._turns: list[_Turn] = []
@@ -59,7 +74,9 @@ class Conversation:
 
         What the guard declines, it answers itself.
         """
-        before = self.text
+        if self._in_turns and not line.strip():
+            raise TuiGptError("an empty line asks nothing; this model answers what is said to it")
+        before = "" if self._in_turns else self.text
         # A line of a person is a line of the text, also where the reply before it broke off in the middle of one.
         separator = "\n" if line and before and not before.endswith("\n") else ""
         self._turns.append(_Turn(line, separator))
@@ -134,7 +151,7 @@ class Conversation:
             # Each draw from a seed of its own: a retry differs, and the whole conversation can be had again.
             settings = msgspec.structs.replace(settings, seed=(settings.seed + self._draws) % _SEEDS)
         out, tokens, began = TextOut(), 0, time.perf_counter()
-        stream = self._generator.stream(self.text, settings)
+        stream = self._generator.stream(self._prompt(settings), settings)
         self._draws += 1
         try:
             for piece in stream:
@@ -144,6 +161,21 @@ class Conversation:
         finally:
             out.end(line=True)
             self._account(turn, tokens, time.perf_counter() - began)
+
+    def _prompt(self, settings: SampleConfig) -> str | list[int]:
+        """What the model reads."""
+        if not self._in_turns:
+            return self.text
+        messages = [Message("system", self._system)] if self._system else []
+        for turn in self._turns:
+            if turn.text:
+                messages.append(Message("user", turn.said))
+                messages += [Message("assistant", turn.reply)] if turn.reply else []
+        n_positions = self._loaded.config.n_positions
+        prompt = dialogue_prompt(self._loaded.tokenizer, messages, n_positions, settings.max_new_tokens)
+        if prompt.dropped:
+            click.echo(f"({prompt.dropped} of the oldest messages no longer fit, and are forgotten)", err=True)
+        return prompt.ids
 
     @staticmethod
     def _account(turn: _Turn, tokens: int, seconds: float) -> None:

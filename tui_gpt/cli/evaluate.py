@@ -166,20 +166,18 @@ def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressL
         raise CorpusError(
             f"the tokens of {prepared.source} are not those that {source.title} was trained on; give the text as FILE"
         )
-    validation = prepared.validation
     result = evaluate_corpus(
         loaded.network, prepared, progress=lambda done, total: progress("evaluating", done / total)
     )
-    n_bytes = max(1, validation.n_bytes)
     return Report(
         model=source.title,
         text=f"validation part of {prepared.source}",
         loss=result.loss,
         perplexity=math.exp(result.loss) if result.loss < 700 else math.inf,
         # As the trainer reckons it: all bytes of the part, the first token's too.
-        bits_per_byte=result.loss / math.log(2) * validation.n_tokens / n_bytes,
+        bits_per_byte=result.loss / math.log(2) * prepared.tokens_per_byte,
         tokens=result.n_tokens,
-        bytes=validation.n_bytes,
+        bytes=round(result.n_tokens / prepared.tokens_per_byte),
         trainer_loss=source.val_loss,
     )
 

@@ -44,6 +44,8 @@ _LARGEST_PROMPT_BYTES = 64 << 20
     "--prompt-file", type=click.Path(path_type=Path, allow_dash=True), help="Read the prompt from a file; - is stdin."
 )
 @click.option("--no-prompt", is_flag=True, help="Show the continuation only.")
+@click.option("--system", default="", help="What a model that answers reads before everything, e.g. who it is.")
+@click.option("--continue", "continues", is_flag=True, help="Let a model that answers continue the prompt instead.")
 @checkpoint_option
 @device_option
 @guard_option
@@ -54,6 +56,8 @@ def command(
     prompt: str | None,
     prompt_file: Path | None,
     no_prompt: bool,
+    system: str,
+    continues: bool,
     checkpoint: str | None,
     device: str,
     guard: str | None,
@@ -62,9 +66,12 @@ def command(
 ) -> None:
     """Write text with NAME: a model, a run (also while it trains), or the path of a model's folder.
 
+    A model that has learned from conversations answers the prompt, another one continues it.
+
     \b
     Examples:
       tui-gpt sample bard --prompt "ROMEO:" --max-new-tokens 300
+      tui-gpt sample talker --prompt "Who are you?" --no-prompt
       tui-gpt sample bard --n-samples 3 --seed 7 --temperature 1 --top-p 0.9
       tui-gpt sample bard --checkpoint last --prompt-file scene.txt --no-prompt > act.txt
       tui-gpt sample ./exported/bard --stop "." --json | jq -r .text
@@ -80,7 +87,28 @@ def command(
         return
     source, loaded = load_source(name, checkpoint, device)
     settings = sample_settings(source.sample_config, fields)
-    _write(source, loaded, text, settings, verdict, as_json=as_json, show_prompt=not no_prompt)
+    asked = _asked(source, loaded, text, system, settings, continues=continues)
+    _write(source, loaded, text, asked, settings, verdict, as_json=as_json, show_prompt=not no_prompt)
+
+
+def _asked(
+    source: ModelSource, loaded: LoadedModel, text: str, system: str, settings: SampleConfig, *, continues: bool
+) -> list[int] | None:
+    """What a model that has learned from conversations reads before it answers; None where the text is continued."""
+    from tui_gpt.engine.generation.dialogue import dialogue_prompt, require_chat_format
+    from tui_gpt.engine.text.dialogues.chat_format import chat_format
+    from tui_gpt.engine.text.dialogues.conversation import Message
+
+    if continues or chat_format(loaded.tokenizer) is None:
+        if system:
+            require_chat_format(loaded.tokenizer, source.title)
+            raise click.UsageError("--system is for answers, and --continue asks for none; leave one of them out")
+        return None
+    if not text.strip():
+        raise click.UsageError("nothing is asked; give a --prompt, or --continue for a text of its own")
+    messages = [Message("system", system)] if system else []
+    messages.append(Message("user", text))
+    return dialogue_prompt(loaded.tokenizer, messages, loaded.config.n_positions, settings.max_new_tokens).ids
 
 
 def _judged(guard: str | None, prompt: str) -> Verdict | None:
@@ -171,6 +199,7 @@ def _write(
     source: ModelSource,
     loaded: LoadedModel,
     prompt: str,
+    asked: list[int] | None,
     settings: SampleConfig,
     verdict: Verdict | None,
     *,
@@ -180,7 +209,7 @@ def _write(
     from tui_gpt.core.guards import account
     from tui_gpt.engine.generation.stream import Generator
 
-    stream = Generator.of(loaded).stream(prompt, settings)
+    stream = Generator.of(loaded).stream(prompt if asked is None else asked, settings)
     parameters = loaded.network.count_parameters()
     model = f"{source.title}: {loaded.config.family}, {parameters / 1e6:.2f} M parameters"
     click.echo(f"{safe_text(model, newlines=False)}; seed {stream.seed}", err=True)
@@ -193,7 +222,8 @@ def _write(
             for _ in pieces:
                 pass
         else:
-            _show(pieces, samples, prompt if show_prompt else "")
+            shown = prompt if asked is None else f"{prompt}\n"  # a question and its answer are two lines
+            _show(pieces, samples, shown if show_prompt else "")
     except KeyboardInterrupt:
         interrupted = True
     seconds = time.perf_counter() - started

@@ -51,16 +51,6 @@ CATALOGUE: dict[str, CorpusInfo] = {
             tokenizer="bpe",
         ),
         CorpusInfo(
-            name="conversations",
-            title="Talks with a storyteller",
-            description="Questions and answers about the small stories, made by a generator too: a model that was "
-            "trained on the stories learns from them to answer (train it on: --from).",
-            licence="MIT, like the program",
-            origin="written by tui-gpt's own generator; always the same text for the same size",
-            kind="conversations",
-            tokenizer="bpe",
-        ),
-        CorpusInfo(
             name="python",
             title="Python source code",
             description="The source of the running interpreter's standard library, without its tests.",
@@ -77,6 +67,16 @@ CATALOGUE: dict[str, CorpusInfo] = {
             licence="PSF License Agreement",
             origin="the Python installation that runs the program; differs from version to version",
             kind="interpreter",
+            tokenizer="bpe",
+        ),
+        CorpusInfo(
+            name="conversations",
+            title="Talks with a storyteller",
+            description="Questions and answers about the small stories, made by a generator too: a model that was "
+            "trained on the stories learns from them to answer (train it on: --from).",
+            licence="MIT, like the program",
+            origin="written by tui-gpt's own generator; always the same text for the same size",
+            kind="conversations",
             tokenizer="bpe",
         ),
     )

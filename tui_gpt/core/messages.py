@@ -46,6 +46,13 @@ class ModelRef(Part, frozen=True, kw_only=True):
     the best."""
 
 
+class Utterance(Part, frozen=True, kw_only=True):
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 # ---- requests
 
 
@@ -91,11 +98,13 @@ class Load(Message, frozen=True, kw_only=True):
 
 
 class Generate(Message, frozen=True, kw_only=True):
-    """Continue a prompt: Generating, then Wrote as it grows, answered by Generated."""
+    """Continue a prompt, or answer in a conversation: Generating, then Wrote as it grows, answered by Generated."""
 
     model: ModelRef
     prompt: str
     settings: SampleConfig = SampleConfig()
+    messages: list[Utterance] = []
+    """What was said so far, where an answer is wanted: then there is no prompt. For models that speak in turns."""
 
 
 class Publish(Message, frozen=True, kw_only=True):
@@ -181,6 +190,8 @@ class Generating(Message, frozen=True, kw_only=True):
     """Of the model, e.g. `bard` or `run bard, step 120`."""
     step: int | None = None
     """Steps the model was trained for, if known."""
+    dropped: int = 0
+    """Of messages, how many of the oldest do not fit into the context and were left out."""
 
 
 class Wrote(Message, frozen=True, kw_only=True):
@@ -223,6 +234,10 @@ class Explored(Message, frozen=True, kw_only=True):
     shortest_document: int = 0
     """In characters; 0 where nobody counted."""
     longest_document: int = 0
+    answers: int = 0
+    """Of conversations, how many answers there are; 0 for texts."""
+    answer_tokens: int = 0
+    """Tokens of answers, which are what is learned of conversations."""
 
 
 class Begun(Message, frozen=True, kw_only=True):
@@ -278,6 +293,8 @@ class Loaded(Message, frozen=True, kw_only=True):
     """How its run said that it is to be sampled."""
     seconds: float = 0.0
     """What reading it took; next to nothing for a model that was in memory."""
+    speaks_turns: bool = False
+    """Whether it has learned from conversations, and answers messages."""
 
 
 class Generated(Message, frozen=True, kw_only=True):

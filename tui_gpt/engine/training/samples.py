@@ -64,5 +64,6 @@ def sample_text(network: GPT, corpus: PreparedCorpus, config: RunConfig) -> Samp
         asked = [Message("user", prompt)]
         n_positions = network.config.n_positions
         reads = dialogue_prompt(corpus.tokenizer, asked, n_positions, settings.max_new_tokens).ids
+        prompt += "\n"  # shown with its answer on a line of its own
     pieces = Generator(network, corpus.tokenizer).stream(reads, settings)
     return Sample(prompt, "".join(piece.text for piece in pieces), seed)
