@@ -1,6 +1,6 @@
 """Templates: prompts with blanks, and with examples where a model is to see first how it is done."""
 
-from tui_gpt.core.templates.finding import FoundTemplate, find_template, list_templates, template_names
+from tui_gpt.core.templates.finding import FoundTemplate, find_template, list_templates, template_names, template_origin
 from tui_gpt.core.templates.template import Blank, Filled, Template
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "find_template",
     "list_templates",
     "template_names",
+    "template_origin",
 ]

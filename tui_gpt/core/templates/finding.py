@@ -53,7 +53,7 @@ def list_templates() -> list[FoundTemplate]:
 
 
 def _described(name: str, path: Path) -> FoundTemplate:
-    origin = origin_of(path)
+    origin = _origin(path)
     try:
         template = load_template(path, name)
     except ConfigError as error:
@@ -68,8 +68,13 @@ def _described(name: str, path: Path) -> FoundTemplate:
     )
 
 
-def origin_of(path: Path) -> str:
-    """Where a file comes from, for people."""
+def template_origin(name: str) -> str:
+    """Where the template of that name comes from: `built-in`, or the path of a file; empty where there is none."""
+    path = find_file(name, _folders())
+    return _origin(path) if path is not None else ""
+
+
+def _origin(path: Path) -> str:
     return "built-in" if path.parent == _BUILT_IN else str(path)
 
 

@@ -149,6 +149,7 @@ class Template:
         """`settings` with the template's own; what it does not speak of stays."""
         return msgspec.structs.replace(settings, **self.sample)
 
-    def settings_in_words(self) -> str:
-        """`max_new_tokens = 40, stop = ["\\nQ:"]`; empty where it has none. On one line; foreign text."""
-        return ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in self.sample.items())
+    def settings_in_words(self, but: Collection[str] = ()) -> str:
+        """`max_new_tokens = 40, stop = ["\\nQ:"]`, without some fields; empty where it has none. Foreign text."""
+        told = {name: value for name, value in self.sample.items() if name not in but}
+        return ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in told.items())
