@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models", "List, check and keep trained models."),
     "corpora": ("corpora", "List and examine texts to train on."),
     "guards": ("guards", "List and try what decides which prompts a model is asked."),
+    "templates": ("templates", "List and show prompts with blanks to fill."),
     "config": ("config", "Show, check and explain configurations."),
     "doctor": ("doctor", "Tell what this machine can do, and what is missing."),
 }

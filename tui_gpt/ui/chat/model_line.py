@@ -35,6 +35,8 @@ class ModelLine(Widget):
     """Why it cannot answer."""
     guard: reactive[str] = reactive("")
     """Who decides what it is asked; empty: nobody."""
+    template: reactive[str] = reactive("")
+    """Whose settings hold; empty: nobody's."""
     run: reactive[RunSummary | None] = reactive(None)
     """Of a run: how it stands."""
 
@@ -57,6 +59,9 @@ class ModelLine(Widget):
             line = Content.assemble((safe_text(self.ref.name, newlines=False), "bold"), *self._kind())
             if self.guard:
                 line = Content.assemble(line, "  ", (f"guard {safe_text(self.guard, newlines=False)}", "$text-accent"))
+            if self.template:
+                template = f"template {safe_text(self.template, newlines=False)}"
+                line = Content.assemble(line, "  ", (template, "$text-accent"))
             for part in self._parts():
                 longer = Content.assemble(line, "  ", part)
                 if longer.cell_length > width and not (self.doing or self.problem):

@@ -81,6 +81,16 @@ class Prompt(TextEditor):
         self.text = safe_text(text)
         self.move_cursor(self.document.end)
 
+    def set_aside(self) -> None:
+        """What stands in the line goes behind the arrow up, as if it had been sent."""
+        if self.text.strip():
+            self._keep(self.text)
+        self._at, self._draft = len(self._earlier), ""
+
+    def _keep(self, text: str) -> None:
+        if not self._earlier or self._earlier[-1] != text:
+            self._earlier.append(text)
+
     def remember_earlier(self, prompts: list[str]) -> None:
         """What the arrows bring back, oldest first."""
         self._earlier = prompts
@@ -98,6 +108,10 @@ class Prompt(TextEditor):
             self._send()
         elif picks and event.key.isdecimal() and 1 <= int(event.key) <= self.alternatives:
             self.post_message(self.Picked(int(event.key) - 1))
+        elif event.key.startswith("alt+"):
+            # A terminal tells the letter too, and the editor would type it; not stopped, the key finds its binding.
+            event.prevent_default()
+            return
         else:
             await super()._on_key(event)
             return
@@ -107,8 +121,7 @@ class Prompt(TextEditor):
     def _send(self) -> None:
         text = self.text
         if text.strip():
-            if not self._earlier or self._earlier[-1] != text:
-                self._earlier.append(text)
+            self._keep(text)
             self.text = ""
         elif text:
             self.text = ""

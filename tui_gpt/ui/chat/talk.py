@@ -14,10 +14,11 @@ from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
 from tui_gpt.core.chat_history import ChatHistory, Kept, refusal_reply
 from tui_gpt.core.config import SampleConfig
-from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.errors import ConfigError, TuiGptError
 from tui_gpt.core.guards import Verdict, find_guard, judge
 from tui_gpt.core.messages import Generated, ModelRef
 from tui_gpt.core.runs.store import RunStore
+from tui_gpt.core.templates import find_template
 from tui_gpt.ui.chat.conversation import Conversation
 from tui_gpt.ui.chat.prompt import Prompt
 from tui_gpt.ui.chat.reply_writer import write_reply
@@ -55,6 +56,8 @@ class Talk(Vertical):
         self.conversation = Conversation(history, self._say_problem)
         self.transcript = Transcript(_WELCOME)
         self.prompt = Prompt(newline_key)
+        self.template: str | None = None
+        """The one that prompts may come from: of its own text, a guard sees nothing."""
         self._session, self._store = session, store
         self._written: Writing | None = None
         self._writer: Worker[None] | None = None
@@ -182,7 +185,14 @@ class Talk(Vertical):
         if guard is None or turn is None or not turn.said:
             return None
         # A file may have changed since, and a plug-in may take its time.
-        return await asyncio.to_thread(lambda: judge(find_guard(guard), turn.said))
+        return await asyncio.to_thread(lambda: judge(find_guard(guard), self._filled_in(turn.said)))
+
+    def _filled_in(self, said: str) -> str:
+        """What of a prompt a person wrote, where the rest is a template's; all of it where that is gone or broken."""
+        try:
+            return find_template(self.template).said_in(said) if self.template is not None else said
+        except ConfigError:
+            return said
 
     async def _refuse(self, verdict: Verdict) -> None:
         """The guard's answer in the model's place."""

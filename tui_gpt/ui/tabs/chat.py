@@ -15,22 +15,24 @@ from textual.containers import Horizontal
 
 from tui_gpt.core.chat_history import ChatHistory, ChatHistoryError
 from tui_gpt.core.config import SampleConfig
-from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.errors import ConfigError, TuiGptError
 from tui_gpt.core.guards import list_guards
 from tui_gpt.core.messages import Event, Load, ModelRef, Progress
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.ui.chat.conversation import Conversation
 from tui_gpt.ui.chat.model_line import ModelLine
 from tui_gpt.ui.chat.partners import all_partners, first_partner, fitting, ref_of
-from tui_gpt.ui.chat.picking import PickDialog, Row
+from tui_gpt.ui.chat.picking import PickDialog, Row, among
 from tui_gpt.ui.chat.prompt import Prompt
 from tui_gpt.ui.chat.reply_writer import first_checkpoint
-from tui_gpt.ui.chat.sampling import MOST_SAMPLES, SamplingPanel
+from tui_gpt.ui.chat.sampling import MOST_SAMPLES, SamplingPanel, in_words
 from tui_gpt.ui.chat.talk import Talk
+from tui_gpt.ui.chat.template_choice import choose_template
 from tui_gpt.ui.dialogs.explanation import Explanation
 from tui_gpt.ui.tabs.tab import TabBody
 
 _LONGEST_GUARD = 64
+_LONGEST_TEMPLATE = 64
 _NO_GUARD = ":none"
 """As a key of the list: no guard can have this name."""
 WIDE = 110
@@ -47,6 +49,9 @@ class ChatTab(TabBody):
         Binding("enter", "go_on", show=False),
         Binding("ctrl+o", "choose", "Model", id="chat.choose"),
         Binding("ctrl+g", "guard", "Guard", id="chat.guard", tooltip="Who decides what the model is asked", show=False),
+        Binding(
+            "t,alt+t", "template", "Template", id="chat.template", tooltip="A prompt with blanks to fill", show=False
+        ),
         Binding("ctrl+t", "sampling", "Sampling", id="chat.sampling"),
         Binding("ctrl+r", "regenerate", "Again", id="chat.regenerate", tooltip="Another reply to the last prompt"),
         Binding(
@@ -135,6 +140,7 @@ class ChatTab(TabBody):
             "sampling": self.sampling.remember(),
             "panel": self._panel,
             "guard": self.guard,
+            "template": self.talk.template,
             "conversation": self.conversation.id,
             "prompt": self.prompt.text[:20_000],
         }
@@ -147,6 +153,8 @@ class ChatTab(TabBody):
             self._panel = panel
         if isinstance(guard := remembered.get("guard"), str) and guard:
             self._set_guard(guard[:_LONGEST_GUARD])
+        if isinstance(template := remembered.get("template"), str) and template:
+            self._set_template(template[:_LONGEST_TEMPLATE])
         if isinstance(text := remembered.get("prompt"), str) and text:
             self.prompt.replace_text(text)
         if isinstance(number := remembered.get("conversation"), str):
@@ -243,12 +251,10 @@ class ChatTab(TabBody):
             for guard in guards
         ]
 
-        async def find(words: str) -> Sequence[Row]:
-            wanted = words.casefold().split()
-            return [row for row in rows if all(word in f"{row.title} {row.detail}".casefold() for word in wanted)]
-
         key = await self.gpt.push_screen_wait(
-            PickDialog("Guard: who decides what the model is asked", "a part of its name", find, "There is none.")
+            PickDialog(
+                "Guard: who decides what the model is asked", "a part of its name", among(rows), "There is none."
+            )
         )
         if key is not None:
             self._set_guard(None if key == _NO_GUARD else key)
@@ -256,6 +262,42 @@ class ChatTab(TabBody):
     def _set_guard(self, name: str | None) -> None:
         self.guard = name
         self.model_line.guard = name or ""
+
+    # ---- what is asked
+
+    @work(group="dialog", exclusive=True)
+    async def action_template(self) -> None:
+        """alt+t: fill the blanks of a template, for the prompt."""
+        above = "It goes on from the text above; ctrl+l before begins a new one." if self.conversation.text else ""
+        try:
+            choice = await choose_template(self.gpt, self.talk.template, self.prompt.text, above)
+        except ConfigError as error:
+            self._say_problem(str(error))
+            return
+        if choice is None:
+            return
+        template, filled = choice
+        if template is None or filled is None:
+            self._drop_template()
+            return
+        self.prompt.set_aside()
+        self.prompt.replace_text(filled.text)
+        self.prompt.focus()
+        self.sampling.take_given(template.name, template.sample)
+        self._set_template(template.name)
+        if settings := template.settings_in_words():
+            self.gpt.say(f"{settings}: as the template {template.name} has it; alt+t, none takes that back")
+
+    def _drop_template(self) -> None:
+        """The settings are as they were before the template; the prompt stays as it stands."""
+        name, fields = self.talk.template, self.sampling.give_back()
+        self._set_template(None)
+        if fields:
+            self.gpt.say(f"{in_words(fields)} as before the template {name}")
+
+    def _set_template(self, name: str | None) -> None:
+        self.talk.template = name
+        self.model_line.template = name or ""
 
     # ---- talking
 
