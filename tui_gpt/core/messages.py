@@ -104,7 +104,7 @@ class Generate(Message, frozen=True, kw_only=True):
     prompt: str
     settings: SampleConfig = SampleConfig()
     messages: list[Utterance] = []
-    """What was said so far, where an answer is wanted: then there is no prompt. For models that speak in turns."""
+    """What was said so far: a model that has learned from conversations answers these, another continues `prompt`."""
 
 
 class Publish(Message, frozen=True, kw_only=True):
@@ -190,6 +190,8 @@ class Generating(Message, frozen=True, kw_only=True):
     """Of the model, e.g. `bard` or `run bard, step 120`."""
     step: int | None = None
     """Steps the model was trained for, if known."""
+    answers: bool = False
+    """Whether it answers messages, and does not continue the prompt."""
     dropped: int = 0
     """Of messages, how many of the oldest do not fit into the context and were left out."""
 

@@ -59,10 +59,13 @@ class Prompt(TextEditor):
     alternatives: reactive[int] = reactive(0)
     """How many there are to choose from; then digits and arrows in the empty line are about them."""
 
+    asks: reactive[bool] = reactive(False)
+    """Whether what is sent is answered, and not continued."""
+
     def __init__(self, newline_key: str) -> None:
         """`newline_key` is how a new line is begun, for the hint."""
         super().__init__(compact=False, highlight_cursor_line=False)
-        self._hint = f"Text for the model to continue. Enter sends it, {newline_key} begins a new line."
+        self._keys = f"Enter sends it, {newline_key} begins a new line."
         self._earlier: list[str] = []
         self._at = 0
         self._draft = ""
@@ -73,8 +76,13 @@ class Prompt(TextEditor):
 
     def watch_alternatives(self) -> None:
         """The hint says what the keys do now."""
-        hint = "A number, or up and down and Enter, chooses what to go on from." if self.alternatives else self._hint
-        self.placeholder = Content(hint)
+        wanted = "Something for the model to answer." if self.asks else "Text for the model to continue."
+        choosing = "A number, or up and down and Enter, chooses what to go on from."
+        self.placeholder = Content(choosing if self.alternatives else f"{wanted} {self._keys}")
+
+    def watch_asks(self) -> None:
+        """So does it when another model answers."""
+        self.watch_alternatives()
 
     def replace_text(self, text: str) -> None:
         """Put a text into the line, with the cursor at its end."""
@@ -168,7 +176,8 @@ class Prompt(TextEditor):
         """What is typed here becomes part of the text."""
         return Explanation(
             "Prompt",
-            "What is typed here is added to the text, and the model continues it. A text that begins with a space goes "
-            "on in the same line; otherwise a new line begins. An empty prompt lets the model go on.\n\nUp and down in "
+            "What is typed here is added to the text, and the model continues it; one that learned from conversations "
+            "answers it. A text that begins with a space goes on in the same line; otherwise a new line begins. An "
+            "empty prompt lets a model that continues go on.\n\nUp and down in "
             "the first and last line bring back earlier prompts.",
         )

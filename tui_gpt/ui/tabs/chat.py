@@ -28,11 +28,13 @@ from tui_gpt.ui.chat.reply_writer import first_checkpoint
 from tui_gpt.ui.chat.sampling import MOST_SAMPLES, SamplingPanel, in_words
 from tui_gpt.ui.chat.talk import Talk
 from tui_gpt.ui.chat.template_choice import choose_template
+from tui_gpt.ui.dialogs.ask_text import AskText
 from tui_gpt.ui.dialogs.explanation import Explanation
 from tui_gpt.ui.tabs.tab import TabBody
 
 _LONGEST_GUARD = 64
 _LONGEST_TEMPLATE = 64
+_LONGEST_SYSTEM = 2000
 _NO_GUARD = ":none"
 """As a key of the list: no guard can have this name."""
 WIDE = 110
@@ -53,6 +55,8 @@ class ChatTab(TabBody):
             "t,alt+t", "template", "Template", id="chat.template", tooltip="A prompt with blanks to fill", show=False
         ),
         Binding("ctrl+t", "sampling", "Sampling", id="chat.sampling"),
+        Binding("c,alt+c", "continue", "Answer or continue", id="chat.continue", show=False),
+        Binding("s,alt+s", "system", "What it reads first", id="chat.system", show=False),
         Binding("ctrl+r", "regenerate", "Again", id="chat.regenerate", tooltip="Another reply to the last prompt"),
         Binding(
             "ctrl+z", "undo", "Undo", id="chat.undo", tooltip="Take back the last prompt and its reply", show=False
@@ -141,6 +145,8 @@ class ChatTab(TabBody):
             "panel": self._panel,
             "guard": self.guard,
             "template": self.talk.template,
+            "continues": self.talk.continues,
+            "system": self.talk.system,
             "conversation": self.conversation.id,
             "prompt": self.prompt.text[:20_000],
         }
@@ -155,6 +161,10 @@ class ChatTab(TabBody):
             self._set_guard(guard[:_LONGEST_GUARD])
         if isinstance(template := remembered.get("template"), str) and template:
             self._set_template(template[:_LONGEST_TEMPLATE])
+        if isinstance(continues := remembered.get("continues"), bool):
+            self.talk.continues = continues
+        if isinstance(system := remembered.get("system"), str):
+            self.talk.system = system[:_LONGEST_SYSTEM]
         if isinstance(text := remembered.get("prompt"), str) and text:
             self.prompt.replace_text(text)
         if isinstance(number := remembered.get("conversation"), str):
@@ -211,6 +221,7 @@ class ChatTab(TabBody):
         else:
             line.loaded = loaded
             self.sampling.take_own(loaded.sample)
+            self._show_way()
         finally:
             if self.model is ref:
                 line.doing = ""
@@ -298,6 +309,42 @@ class ChatTab(TabBody):
     def _set_template(self, name: str | None) -> None:
         self.talk.template = name
         self.model_line.template = name or ""
+        self._show_way()
+
+    def action_continue(self) -> None:
+        """alt+c: a model that answers continues the text instead, and back."""
+        loaded = self.model_line.loaded
+        if loaded is None or not loaded.speaks_turns:
+            self._say_problem("this model has learned from texts, so it continues them; alt+c is for one that answers")
+            return
+        self.talk.continues = not self.talk.continues
+        self._show_way()
+        self.gpt.say("the model continues the text" if self.talk.continues else "the model answers")
+
+    def _show_way(self) -> None:
+        """Say whether what is sent is answered or continued."""
+        loaded = self.model_line.loaded
+        able = loaded is not None and loaded.speaks_turns
+        asks = able and not self.talk.continues and self.talk.template is None
+        self.talk.show_way(asks=asks)
+        self.model_line.asks = asks
+
+    @work(group="dialog", exclusive=True)
+    async def action_system(self) -> None:
+        """alt+s: what a model that answers reads before everything."""
+        loaded = self.model_line.loaded
+        if loaded is None or not loaded.speaks_turns:
+            self._say_problem("this model has learned from texts and reads no instructions; begin a text instead")
+            return
+        system = await self.gpt.push_screen_wait(
+            AskText(
+                "What it reads first",
+                "A model that answers reads this before every conversation, e.g. who it is. Empty: nothing.",
+                self.talk.system,
+            )
+        )
+        if system is not None:
+            self.talk.system = system[:_LONGEST_SYSTEM]
 
     # ---- talking
 
@@ -305,6 +352,8 @@ class ChatTab(TabBody):
     async def _sent(self, event: Prompt.Sent) -> None:
         if self.talk.choosing and not event.text:
             await self.talk.pick()
+        elif not event.text and self.prompt.asks:
+            self._say_problem("nothing is asked; type something, or alt+c lets this model continue the text")
         elif (asked := self._asked()) is None:
             self.talk.give_back(event.text)
         else:
