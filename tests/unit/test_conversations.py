@@ -23,7 +23,7 @@ from tui_gpt.engine.text.conversations.wishes import wish
 from tui_gpt.engine.text.stories import people, places
 from tui_gpt.engine.text.tokenizer_files import load_tokenizer
 
-FIRST_2000_OF_SEED_1337 = "8d5b81cf7fb1d44923d6343b668dd49bafb343ef24c257ff4ba50ab7df709db6"
+FIRST_2000_OF_SEED_1337 = "235683d4ad0dd9623840b5295051d220cb984a7a392a01eb125ccef6d55d654c"
 STORIES_MODEL = Path(__file__).resolve().parents[2] / "models" / "stories"
 MARKS_PER_MESSAGE = 3
 """Tokens for the mark of a role and the end of a message, and one to spare."""
@@ -114,7 +114,7 @@ def test_no_held_out_prompt_begins_a_conversation_of_the_set(conversations: list
         for turn in range(len(messages) // 2)
     }
     questions = set(_questions(conversations))
-    for case in held_out(900, seed=5):
+    for case in held_out(300, seed=5):
         assert case.prompt not in beginnings
         assert len(case.prompt) > 1 or case.prompt[0].content not in questions, case.prompt
 

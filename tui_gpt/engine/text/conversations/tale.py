@@ -121,7 +121,7 @@ def tell(ready: ReadyTale, draw: Draw) -> Told:
 
 
 def cast(ready: ReadyPlot, draw: Draw) -> dict[str, str | Template]:
-    """All slots of a text; "the girl" is one of them alone, and "Lily" is not "Miss Lily", so that answers are clear."""
+    """All slots of a text: only one person is "the girl", and Lily meets no Miss Lily, so that answers are clear."""
     planned = plan(ready, draw)
     while planned["hkind"] == planned["fkind"] or _namesakes(planned):
         planned = plan(ready, draw)
