@@ -23,7 +23,7 @@ from tui_gpt.engine.text.conversations.wishes import wish
 from tui_gpt.engine.text.stories import people, places
 from tui_gpt.engine.text.tokenizer_files import load_tokenizer
 
-FIRST_2000_OF_SEED_1337 = "235683d4ad0dd9623840b5295051d220cb984a7a392a01eb125ccef6d55d654c"
+FIRST_2000_OF_SEED_1337 = "5c45ee0bbc991c9e15bb4464af53d80f7fdffaba039114d3a3d099fb715a9a21"
 STORIES_MODEL = Path(__file__).resolve().parents[2] / "models" / "stories"
 MARKS_PER_MESSAGE = 3
 """Tokens for the mark of a role and the end of a message, and one to spare."""
@@ -89,7 +89,7 @@ def test_a_held_out_question_and_its_answer_fit_into_256_tokens_too(cases: list[
 
 def test_questions_are_many_and_conversations_seldom_the_same(conversations: list[list[Message]]) -> None:
     questions = _questions(conversations)
-    assert len(set(questions)) > 0.65 * len(questions) > 9_000
+    assert len(set(questions)) > 0.6 * len(questions) > 9_000
     different = {tuple(messages) for messages in conversations}
     assert len(different) > 0.97 * len(conversations)
     stories = [m.content for messages in conversations for m in messages if forms.story(())(m.content)]
@@ -206,6 +206,7 @@ def test_answers_that_are_empty_unfinished_looping_or_marked_have_no_right_form(
         ("yes or no (world)", "A fox is an animal."),
         ("ending (story)", "What a day?"),
         ("list", "A ball."),
+        ("list", "Yes, a ball and a kite."),
         ("animals", "Yes, it does."),
         ("choice", "Hello! Shall I tell you a story?"),
         ("sentence to finish", "Once upon a time, there was a fox."),
@@ -266,6 +267,8 @@ def test_words_are_found_as_words_only() -> None:
     assert telling(("fox",), ("Mia",))("A Fox came.")
     assert not telling(("fox",))("The foxes came.")
     assert not telling(("fox",), ("mia",))("The fox saw Mia.")
+    assert not says("Mia ate berry pie.", "Berry")
+    assert says("Berry pie", "berry")
 
 
 def test_the_sentences_to_finish_stand_in_the_stories() -> None:

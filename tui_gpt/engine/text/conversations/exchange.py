@@ -40,8 +40,11 @@ class Exchange:
 
 
 def says(text: str, wanted: str) -> bool:
-    """Whether `text` has the words of `wanted`, in any case, not as a part of other words."""
-    text, wanted = f" {text.lower()} ", wanted.lower()
+    """Whether `text` has the words of `wanted`, not as a part of other words.
+
+    Small letters stand for capitals too, but a capital only for itself: Berry is not in "berry pie".
+    """
+    text = f" {text if wanted != wanted.lower() else text.lower()} "
     start = text.find(wanted)
     while start >= 0:
         before, after = text[start - 1], text[start + len(wanted)]

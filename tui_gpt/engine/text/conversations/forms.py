@@ -124,7 +124,7 @@ def listing(count: int) -> Check:
 
     def check(text: str) -> bool:
         items = listed(text)
-        return _short_list(text) and len(items) == count and all(items)
+        return _short_list(text) and len(items) == count and all(items) and items[0] not in ("yes", "no")
 
     return check
 
