@@ -61,6 +61,10 @@ class CorpusFacts(msgspec.Struct, frozen=True, kw_only=True):
     shortest_document: int = 0
     """In characters; 0 where nobody counted."""
     longest_document: int = 0
+    own_validation: str = ""
+    """The file or split to validate on, of a corpus that has its own: then data.validation_fraction does not apply."""
+    changes: tuple[str, ...] = ()
+    """What was cleaned up or left out, a sentence each."""
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):

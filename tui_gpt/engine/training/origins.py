@@ -94,8 +94,8 @@ def origin_data(name: str) -> dict[str, Any]:
         raise CorpusError(
             f"model {name} was trained on {data.corpus}, which is not there any more; name a corpus, a file or a folder"
         ) from None
-    wanted = ("corpus", "corpus_megabytes", "bpe_vocab_size", "validation_fraction", "encoding", "errors", "column")
-    return {field: getattr(data, field) for field in wanted}
+    known = {field: getattr(data, field) for field in data.__struct_fields__ if field != "tokenizer"}
+    return {field: value for field, value in known.items() if value is not None}
 
 
 def write_start(origin: Origin, run_folder: Path) -> None:
