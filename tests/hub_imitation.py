@@ -78,7 +78,7 @@ class _Answer(BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         self.server.requests += 1
-        path = unquote(urlsplit(self.path).path).strip("/").split("/")
+        path = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
         kind = ""
         if path[:1] == ["api"]:
             kind, path = "datasets/" if path[1] == "datasets" else "", path[2:]

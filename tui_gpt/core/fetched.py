@@ -124,8 +124,9 @@ def read_hub_files(corpus: HubCorpus) -> HubFiles | None:
 
 
 def write_hub_files(corpus: HubCorpus, found: HubFiles) -> None:
-    """Remember it, under the name that was asked for and under the one that will mean the same. Raises OSError."""
-    for name in (corpus, pinned_to(corpus, found)):
+    """Remember it, under the name that was asked for and under those that mean the same now. Raises OSError."""
+    named = replace(corpus, config=found.config, split=found.split)
+    for name in dict.fromkeys((corpus, named, pinned_to(corpus, found))):
         path = _list_file(name)
         files.make_folders(path.parent)
         files.write_bytes(path, msgspec.json.encode(found))
