@@ -69,7 +69,7 @@ def fetch_file(title: str, file: RemoteFile, path: Path, progress: Progress, *, 
             if reason is None:
                 return
             reasons.append(reason)
-    raise CorpusError(not_fetched(title, ", and ".join(reasons)))
+    raise CorpusError(not_fetched(title, ", and ".join(dict.fromkeys(reasons))))
 
 
 def not_fetched(title: str, reason: str) -> str:

@@ -38,6 +38,8 @@ class Exploration:
         """What has to be fetched before there can be facts."""
         self._permitted: tuple[str, int | None] | None = None
         """The corpus that may be fetched, and how many documents of it."""
+        self._lacked: Missing | None = None
+        """What was lacking when somebody said so."""
 
     @property
     def facts(self) -> Explored | None:
@@ -62,9 +64,9 @@ class Exploration:
         """Fetch what is lacking, and find out about it."""
         if self.data is None or self.lacking is None:
             return
-        self._permitted = _what(self.data)
+        self._permitted, self._lacked = _what(self.data), self.lacking
         self.stop()
-        self.lacking, self.progress = None, "fetching"
+        self.lacking, self.problem, self.progress = None, "", "fetching"
         self._task = asyncio.create_task(self._ask(self.data, self.line), name="explore")
         self._changed()
 
@@ -86,6 +88,9 @@ class Exploration:
             facts = await self._session.request(Explore(id=0, data=data, text=line, fetch=may_fetch), self._hear)
         except TuiGptError as error:
             self.problem = str(error)
+            if may_fetch:
+                # Trying again is for the person to say, too.
+                self._permitted, self.lacking = None, self._lacked
         else:
             self._kept.pop(data, None)
             self._kept[data] = facts
