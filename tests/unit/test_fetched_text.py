@@ -19,7 +19,7 @@ from web_imitation import Web, web
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.corpora import CATALOGUE, END_OF_STORY, RemoteFile, with_own_choices
 from tui_gpt.core.errors import CorpusError
-from tui_gpt.core.fetched import downloads_folder, missing, part_of
+from tui_gpt.core.fetched import PartState, downloads_folder, missing, part_of, write_part
 from tui_gpt.core.hub_corpus import HubCorpus, parse_hub_corpus
 from tui_gpt.engine.downloads import plain_file
 from tui_gpt.engine.text import arranging
@@ -30,10 +30,10 @@ from tui_gpt.engine.text.prepare import prepare, require_length
 from tui_gpt.engine.text.sources import open_source
 
 STORIES = [f"Once there was a fox. It had {n} friends." for n in range(3000)]
+STORIES[2001] = "A café — at the end of what has come, perhaps. " * 3
 STORIES[3] = "â€œHello,â€\x9d said Tom. â€œItâ€™s  me.â€"
 STORIES[5] = "A story that stops in the"
 STORIES[7] = ""
-SIZE = 90_000
 
 
 def story_file(stories: list[str]) -> bytes:
@@ -199,6 +199,18 @@ def test_nothing_left_is_a_sentence(tinystories: Web) -> None:
 
 
 # ---- any text
+
+
+def test_what_has_come_in_halves_behind_the_documents_asked_for_is_not_read(tinystories: Web) -> None:
+    train = downloads_folder("tinystories") / "TinyStories-train.txt"
+    content = story_file(STORIES[:8])
+    train.parent.mkdir(parents=True)
+    part_of(train).write_bytes(content + b"caf\xc3")
+    write_part(train, PartState(n_bytes=len(content) + 4, documents=8))
+    settings = {"corpus": "tinystories", "max_documents": 8, "clean": "off", "shuffle_seed": 1}
+    found = texts(**settings)
+    assert sorted(found[:7]) == sorted(STORIES[:7])
+    assert tinystories.asked == []
 
 
 @given(st.lists(st.text("ab\n|<", max_size=12), max_size=8), st.integers(1, 7))

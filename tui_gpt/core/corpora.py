@@ -241,6 +241,18 @@ def with_own_choices(data: DataConfig) -> DataConfig:
     return resolved
 
 
+def hub_repository(corpus: str) -> str | None:
+    """The data set of the Hub that a corpus is, `owner/name`; None where it is none, and for what is no such name."""
+    info = CATALOGUE.get(corpus)
+    name = corpus if info is None else info.hub_train or next(iter(info.train.sources if info.train else ()), "")
+    if not is_hub_corpus(name):
+        return None
+    try:
+        return parse_hub_corpus(name.partition("@")[0] if info else name).repository
+    except CorpusError:
+        return None
+
+
 def is_named(corpus: str) -> bool:
     """Whether it is known by a name rather than by a path."""
     return corpus in CATALOGUE or is_hub_corpus(corpus)

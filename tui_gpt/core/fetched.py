@@ -19,8 +19,8 @@ from tui_gpt.core.given_files import read_given
 from tui_gpt.core.hub_corpus import HubCorpus, is_hub_corpus, parse_hub_corpus
 
 _LARGEST_BYTES = 16 << 20
-_AVERAGE_DOCUMENT_BYTES = 908
-"""Of TinyStories; only an estimate of what is still to come depends on it."""
+AVERAGE_DOCUMENT_BYTES = 908
+"""Of TinyStories; only estimates of what is still to come depend on it."""
 
 
 class PartState(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,7 +171,7 @@ def missing(data: DataConfig) -> Missing | None:
         if file is None or text_here(info, file, documents) is not None:
             continue
         have = read_part(downloads_folder(info.name) / file.name).n_bytes
-        whole = documents * _AVERAGE_DOCUMENT_BYTES if documents else file.n_bytes
+        whole = documents * AVERAGE_DOCUMENT_BYTES if documents else file.n_bytes
         n_bytes = (n_bytes or 0) + max(1, min(whole, file.n_bytes) - have)
     for name, documents in ((info.hub_train, wanted), (info.hub_validation, 0)):
         if not name:

@@ -152,6 +152,11 @@ class Watch:
         self._progress, self._what, self._most = progress, what, 0.0
         self.refusal: BaseException | None = None
 
+    def begin(self) -> None:
+        """Nothing is there yet. Raises what the listener raises."""
+        self._most = -1.0
+        self.tell(0.0)
+
     def tell(self, share: float) -> None:
         """So much is there. Raises what the listener raises."""
         # One bar counts what arrives, another one what is written.

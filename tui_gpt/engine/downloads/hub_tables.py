@@ -38,7 +38,7 @@ def fetch_tables(asked: HubCorpus, rows: int, progress: Progress, *, newest: boo
         while (there := known.enough(rows)) is None:
             wanted = _next(known, rows)
             watch = Watch(progress, _telling(asked, wanted))
-            progress(f"fetching {asked.repository}", 0.0)
+            watch.begin()
             known = _with_files(asked, repository, known, wanted, watch)
             write_hub_files(asked, known)
         write_hub_files(asked, known)

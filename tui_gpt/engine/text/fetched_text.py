@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,12 @@ from tui_gpt.core import figures
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.corpora import END_OF_STORY, CorpusInfo, RemoteFile
 from tui_gpt.core.errors import CorpusError
-from tui_gpt.core.fetched import downloads_folder, missing, text_here
+from tui_gpt.core.fetched import AVERAGE_DOCUMENT_BYTES, downloads_folder, missing, text_here
 from tui_gpt.core.hub_corpus import parse_hub_corpus
 from tui_gpt.engine.text.formats.document_files import DocumentFile, document_file
+from tui_gpt.engine.text.formats.parting import parted
 from tui_gpt.engine.text.formats.tables import RowCount, as_document
+from tui_gpt.engine.text.reading import read_blocks
 from tui_gpt.engine.text.sources import Document, Source, sha256_of, states_of
 from tui_gpt.engine.text.wikitext import articles
 
@@ -36,22 +37,18 @@ class _Text:
 
     @property
     def n_bytes(self) -> int:
-        return sum(file.n_bytes for file in self.files)
+        whole = sum(file.n_bytes for file in self.files)
+        return whole if self.most is None else min(whole, self.most * AVERAGE_DOCUMENT_BYTES)
 
     def documents(self, count: RowCount) -> Iterator[Document]:
         for file in self.files:
-            documents = file.documents(count)
-            if self.of_articles:
-                documents = map(as_document, articles("".join(document) for document in documents))
-            yield from documents if self.most is None else _until(documents, count, self.most)
-
-
-def _until(documents: Iterator[Document], count: RowCount, most: int) -> Iterator[Document]:
-    for number in itertools.count(1):
-        document = next(documents, None)
-        if document is None or number + count.empty > most:
-            return
-        yield document
+            if self.most is not None:
+                blocks = read_blocks(file.path, "utf-8")
+                yield from map(as_document, parted(file.path, blocks, END_OF_STORY, count, self.most))
+            elif self.of_articles:
+                yield from map(as_document, articles("".join(row) for row in file.documents(count)))
+            else:
+                yield from file.documents(count)
 
 
 class FetchedSource(Source):
