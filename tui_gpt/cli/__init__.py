@@ -84,11 +84,11 @@ class LazyGroup(click.Group):
 
 
 def _names_corpus(word: str) -> bool:
-    """Whether a first word that is no command means a text: a built-in one, or what looks like a path."""
+    """Whether a first word that is no command means a text: of the catalogue, of the Hub, or what looks like a path."""
     from tui_gpt.core.corpora import CATALOGUE
 
     # Where a word is too long for a path, Path raises and this does not.
-    return word in CATALOGUE or "/" in word or "." in word or os.path.exists(word)  # noqa: PTH110
+    return word in CATALOGUE or word.startswith("hub:") or "/" in word or "." in word or os.path.exists(word)  # noqa: PTH110
 
 
 def _app() -> click.Command:

@@ -62,6 +62,8 @@ class Explore(Message, frozen=True, kw_only=True):
     data: DataConfig
     text: str = ""
     """What to show as tokens; empty: the first line of the corpus' sample."""
+    fetch: bool = False
+    """Whether what is not on this machine may be fetched."""
 
 
 class Begin(Message, frozen=True, kw_only=True):
@@ -240,6 +242,10 @@ class Explored(Message, frozen=True, kw_only=True):
     """Of conversations, how many answers there are; 0 for texts."""
     answer_tokens: int = 0
     """Tokens of answers, which are what is learned of conversations."""
+    own_validation: str = ""
+    """The file or split to validate on, of a corpus that has its own: then data.validation_fraction does not apply."""
+    changes: list[str] = []
+    """What was cleaned up or left out, a sentence each."""
 
 
 class Begun(Message, frozen=True, kw_only=True):
