@@ -328,3 +328,19 @@ def test_a_file_in_the_home_folder_is_a_template_and_goes_before_a_built_in_one(
     (folder / "qa.toml").symlink_to("nowhere")
     with pytest.raises(ConfigError, match="cannot be read"):
         find_template("qa")
+
+
+def test_the_page_about_templates_describes_those_there_are_and_its_example_is_one(home: Path) -> None:
+    page = (ROOT / "docs" / "templates.md").read_text(encoding="utf-8")
+    for name in BUILT_IN:
+        template = find_template(name)
+        [row] = [row for row in page.splitlines() if row.startswith("| `") and f"`{name}`" in row.split("|")[1]]
+        assert template.kind in row
+        assert {blank for blank in template.blanks if f"`{blank}`" in row} == set(template.blanks)
+    [text] = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    template = small(home / "templates", text, "opposite")
+    assert find_template("opposite").kind == "few-shot"
+    assert template.fill({"word": "Big"}).text == (
+        "Tall is the opposite of short.\nEarly is the opposite of late.\nBig is the opposite of"
+    )
+    assert template.sample == {"stop": (".", "\n"), "max_new_tokens": 5, "temperature": 0.0}
