@@ -157,18 +157,16 @@ def test_a_guard_judges_what_was_filled_in_and_not_the_template(home: Path) -> N
             field.value = question
             await pilot.press("enter")
             await closed(tab, pilot)
-            assert tab.prompt.text == f'def function(value):\n    """{question}"""\n'
+            assert tab.prompt.text == f'def compute(value):\n    """{question}"""\n'
             settle(tab, max_new_tokens=3)
             turns = len(tab.conversation.turns)
             await pilot.press("enter")
             await until(pilot, lambda turns=turns: len(tab.conversation.turns) == turns + 1)
             assert (await answer(tab, pilot)).declined == declined
         # Without the template's text around it, a prompt is judged as a whole.
-        await say(tab, pilot, "def function(value): a red fox")
+        await say(tab, pilot, "def compute(value): a red fox")
         await until(pilot, lambda: len(tab.conversation.turns) == 3)
-        verdict = (await answer(tab, pilot)).verdict
-        assert verdict is not None
-        assert "function" in verdict.reason
+        assert not (await answer(tab, pilot)).declined
 
     run_chat(body)
 

@@ -134,6 +134,7 @@ def test_a_guard_is_asked_about_what_was_filled_in_and_not_about_the_template() 
     soup = template.fill({"docstring": "What is the capital of France?"})
     assert soup.said == template.said_in(soup.text) == "What is the capital of France?"
     assert not judge(guard, soup.said).accepted
+    assert judge(guard, soup.text).accepted
     named = template.fill({"docstring": "Return the words of a string.", "name": "split_words"})
     assert named.said == "split_words\nReturn the words of a string."
     assert judge(guard, named.said).accepted
