@@ -86,7 +86,7 @@ def test_a_filled_template_waits_in_the_prompt_and_its_settings_are_seen_and_tak
         assert settings is not None
         assert (settings.stop, settings.max_new_tokens, settings.temperature) == (("\n",), 2, 0.0)
         assert "template sentiment" in text_of(tab.model_line)
-        assert 'stop = ["\\n"], max_new_tokens = 2, temperature = 0.0: from the template sentiment; alt+t, none' in told(tab)
+        assert 'stop = ["\\n"], max_new_tokens = 2, temperature = 0.0: from the template sentiment; alt+t' in told(tab)
         if not tab.sampling.display:
             await pilot.press("ctrl+t")
         panel = await until(pilot, lambda: "2" in text_of(tab.sampling) and tab.sampling)
