@@ -86,7 +86,7 @@ def test_a_filled_template_waits_in_the_prompt_and_its_settings_are_seen_and_tak
         assert settings is not None
         assert (settings.stop, settings.max_new_tokens, settings.temperature) == (("\n",), 2, 0.0)
         assert "template sentiment" in text_of(tab.model_line)
-        assert 'stop = ["\\n"], max_new_tokens = 2, temperature = 0.0: as the template sentiment has it' in told(tab)
+        assert 'stop = ["\\n"], max_new_tokens = 2, temperature = 0.0: from the template sentiment; alt+t' in told(tab)
         if not tab.sampling.display:
             await pilot.press("ctrl+t")
         panel = await until(pilot, lambda: "2" in text_of(tab.sampling) and tab.sampling)
@@ -157,18 +157,16 @@ def test_a_guard_judges_what_was_filled_in_and_not_the_template(home: Path) -> N
             field.value = question
             await pilot.press("enter")
             await closed(tab, pilot)
-            assert tab.prompt.text == f'def function(value):\n    """{question}"""\n'
+            assert tab.prompt.text == f'def compute(value):\n    """{question}"""\n'
             settle(tab, max_new_tokens=3)
             turns = len(tab.conversation.turns)
             await pilot.press("enter")
             await until(pilot, lambda turns=turns: len(tab.conversation.turns) == turns + 1)
             assert (await answer(tab, pilot)).declined == declined
         # Without the template's text around it, a prompt is judged as a whole.
-        await say(tab, pilot, "def function(value): a red fox")
+        await say(tab, pilot, "def compute(value): a red fox")
         await until(pilot, lambda: len(tab.conversation.turns) == 3)
-        verdict = (await answer(tab, pilot)).verdict
-        assert verdict is not None
-        assert "function" in verdict.reason
+        assert not (await answer(tab, pilot)).declined
 
     run_chat(body)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -152,6 +153,32 @@ def test_each_line_of_a_conversation_fills_the_template_afresh(own: Path, call: 
     goes_on = written(4, "--prompt", FILLED + again, "--max-new-tokens", "9", "--stop", ".")
     assert len({cat, hen, again, goes_on}) == 4
     assert done.out == "".join(reply if reply.endswith("\n") else f"{reply}\n" for reply in (cat, hen, again, goes_on))
+
+
+def test_a_filled_template_is_read_alone_also_where_one_before_it_was_declined_or_taken_back(
+    own: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tui_gpt.engine.generation.stream import Generator, Stream
+
+    read: list[str] = []
+    stream = Generator.stream
+
+    def noted(self: Generator, prompt: str, *more: Any) -> Stream:
+        read.append(prompt)
+        return stream(self, prompt, *more)
+
+    monkeypatch.setattr(Generator, "stream", noted)
+    said = b"cat\n\nhen\n\ncat\n/undo\n\n/template none\nA cat\n"
+    options = ("--template", "pets", "--guard", "cats", "--stop", "qq", "--max-new-tokens", "2", "--temperature", "0")
+    done = call("chat", "toy", *options, stdin=said, home=own)
+    assert done.code == 0, done.err
+    cat = FILLED.replace("hen", "cat")
+    first, second, third, fourth, fifth, last = read
+    assert first == fourth == cat
+    assert [len(text) - len(cat) for text in (second, third, fifth)] == [2, 4, 6]
+    assert all(text.startswith(cat) for text in (second, third, fifth))
+    assert last.startswith(fifth)
+    assert last.endswith("\nA cat")
 
 
 def test_other_blanks_are_given_at_the_start_and_settings_said_go_over_the_template(own: Path, call: Call) -> None:

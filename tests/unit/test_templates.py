@@ -134,6 +134,7 @@ def test_a_guard_is_asked_about_what_was_filled_in_and_not_about_the_template() 
     soup = template.fill({"docstring": "What is the capital of France?"})
     assert soup.said == template.said_in(soup.text) == "What is the capital of France?"
     assert not judge(guard, soup.said).accepted
+    assert judge(guard, soup.text).accepted
     named = template.fill({"docstring": "Return the words of a string.", "name": "split_words"})
     assert named.said == "split_words\nReturn the words of a string."
     assert judge(guard, named.said).accepted
@@ -328,3 +329,19 @@ def test_a_file_in_the_home_folder_is_a_template_and_goes_before_a_built_in_one(
     (folder / "qa.toml").symlink_to("nowhere")
     with pytest.raises(ConfigError, match="cannot be read"):
         find_template("qa")
+
+
+def test_the_page_about_templates_describes_those_there_are_and_its_example_is_one(home: Path) -> None:
+    page = (ROOT / "docs" / "templates.md").read_text(encoding="utf-8")
+    for name in BUILT_IN:
+        template = find_template(name)
+        [row] = [row for row in page.splitlines() if row.startswith("| `") and f"`{name}`" in row.split("|")[1]]
+        assert template.kind in row
+        assert {blank for blank in template.blanks if f"`{blank}`" in row} == set(template.blanks)
+    [text] = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    template = small(home / "templates", text, "opposite")
+    assert find_template("opposite").kind == "few-shot"
+    assert template.fill({"word": "Big"}).text == (
+        "Tall is the opposite of short.\nEarly is the opposite of late.\nBig is the opposite of"
+    )
+    assert template.sample == {"stop": (".", "\n"), "max_new_tokens": 5, "temperature": 0.0}

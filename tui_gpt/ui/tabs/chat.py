@@ -297,7 +297,8 @@ class ChatTab(TabBody):
         self.sampling.take_given(template.name, template.sample)
         self._set_template(template.name)
         if settings := template.settings_in_words():
-            self.gpt.say(f"{settings}: as the template {template.name} has it; alt+t, none takes that back")
+            key = self.gpt.settings.keys.get("chat.template", "alt+t")
+            self.gpt.say(f"{settings}: from the template {template.name}; {key}, none takes that back")
 
     def _drop_template(self) -> None:
         """The settings are as they were before the template; the prompt stays as it stands."""
