@@ -85,7 +85,7 @@ def plan(
     config = configured([*layers_of(preset, config_file, settings), data])
     progress = ProgressLine()
     try:
-        prepared = prepare(config.data, progress=progress)
+        prepared = prepare(config.data, progress=progress, whole=False)
     finally:
         progress.done()
     vocabulary = prepared.tokenizer.vocab_size
