@@ -123,7 +123,7 @@ class Arrival:
             )
         except OSError as error:
             self._reporter.warn(
-                f"no process can be started that brings the rest of the text ({(error.strerror or str(error)).lower()})",
+                f"nothing can be started to bring the rest of the text ({(error.strerror or str(error)).lower()})",
                 about="feeder",
             )
 
@@ -137,7 +137,7 @@ class Arrival:
                 self._known.append(record.tokens.sha256)
             elif record.tokens.sha256 != self._known[number]:
                 raise RunError(
-                    f"part {number + 1} of {self._corpus.plan.title} is not the text that this run has learned from (its "
+                    f"part {number + 1} of {self._corpus.plan.title} is not what this run has learned from (its "
                     f"SHA-256 is {record.tokens.sha256[:12]} and was {self._known[number][:12]}); put the old text "
                     "back, or start a new run"
                 )

@@ -91,8 +91,6 @@ class Trainer:
         # A trainer that ended while it closed an early-stopped run leaves it to the next one.
         self.stopped_early = self._out_of_patience()
 
-    # ---- the loop
-
     def loop(self) -> Outcome:
         """Train until the run is done, is stopped, or cannot go on."""
         if self._commands is not None:
@@ -380,8 +378,6 @@ class Trainer:
         else:
             self.reporter.withdraw("rotation")
         return True
-
-    # ---- failing
 
     def _fail(self, step: int, loss: float, grad_norm: float) -> Outcome:
         """A number that is not finite: the step was not applied.

@@ -34,8 +34,8 @@ _LARGEST_BYTES = 1 << 16
 _PAUSES = (2.0, 5.0, 15.0, 30.0)
 """Seconds before it tries again, the last of them again and again."""
 _LOOK_SECONDS = 1.0
-_GRACE_SECONDS = 10.0
-"""What has come of a file is brought to the disk before it ends; a disk may take so long."""
+_GRACE_SECONDS = 4.0
+"""What has come of a file is brought to the disk before it ends, which may take so long."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
