@@ -34,7 +34,7 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     shuffle_seed: int | None
     tokenizer: Literal["bpe", "gpt2"]
     bpe_vocab_size: int | None = None
-    """Of a tokenizer that is trained on the first part; None for any other."""
+    """Of a tokenizer that is, or may have been, trained on the first part; None for any other."""
 
     @property
     def documents_expected(self) -> int:
@@ -75,5 +75,5 @@ def stream_plan(data: DataConfig, part_documents: int, tokenizer: str | None = N
         min_characters=data.min_characters,
         shuffle_seed=data.shuffle_seed,
         tokenizer=cast("Literal['bpe', 'gpt2']", kind),
-        bpe_vocab_size=data.bpe_vocab_size if kind == "bpe" and tokenizer is None else None,
+        bpe_vocab_size=data.bpe_vocab_size if kind == "bpe" else None,
     )

@@ -208,6 +208,7 @@ class ConfigureTab(TabBody):
         pane = self.query_one(CorpusPane)
         facts = exploration.facts
         if facts is not None:
+            pane.show_choices(self.files, unescaped(self.state.texts[CORPUS]))  # it may have come just now
             note = ""
             if self.state.origin is not None:
                 note = f"Tokens counted anew; the run uses those of {self.state.origin.name}."

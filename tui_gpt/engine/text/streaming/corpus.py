@@ -137,7 +137,7 @@ def prepare_stream(
         given = None if tokenizer is None else GivenTokenizer.of(tokenizer, root)
         folder, head = _begun(plan, root, given, report, fetch)
         chosen = load_tokenizer(folder)
-        maker = PartMaker(folder, plan, chosen, head.dtype, workers=_workers(), fetch=fetch)
+        maker = PartMaker(folder, head.plan, chosen, head.dtype, workers=_workers(), fetch=fetch)
         maker.bring(report, None if whole else 1)
         return _opened(folder, head, chosen)
     except ModelError as error:
@@ -182,6 +182,13 @@ def _lasting(plan: StreamPlan) -> list[object]:
 def _begun(
     plan: StreamPlan, root: Path, given: GivenTokenizer | None, report: Progress, fetch: bool
 ) -> tuple[Path, Head]:
+    if given is not None:
+        # A tokenizer that was made from this very text has token files already, made when it was.
+        own = _folder(root, plan, None)
+        known = read_head(own)
+        if known is not None and known.tokenizer_sha256 == given.sha256:
+            return own, known
+        plan = msgspec.structs.replace(plan, bpe_vocab_size=None)
     folder = _folder(root, plan, given)
     head = read_head(folder)
     if head is None:
