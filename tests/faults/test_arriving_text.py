@@ -20,6 +20,7 @@ from tui_gpt.core.runs.store import Run
 from tui_gpt.engine.text.prepare import prepare
 from tui_gpt.engine.text.streaming.corpus import StreamedCorpus
 from tui_gpt.engine.training.forking import fork_run
+from tui_gpt.engine.training.opening import damage_to_tokens
 
 STEPS = 40
 """About one and a half epochs."""
@@ -212,6 +213,28 @@ def test_a_run_by_epochs_waits_for_all_of_it_and_a_fork_by_epochs_does(scene: Sc
     assert scene.train_forked(by_epochs) == 0, last_words(by_epochs)
     steps = status_of(by_epochs).step
     assert status_of(fork).step == steps == -(-by_epochs.record.data.rows_per_epoch // 4)
+
+
+def test_token_files_that_change_under_a_trainer_are_a_sentence(scene: Scene, text: Arriving) -> None:
+    run = scene.begin(streamed(max_steps=STEPS))
+    assert damage_to_tokens(run, IndexError("out of range")) == ""
+    part = folder_of(run) / "part-00000.bin"
+    part.write_bytes(b"\xff" * part.stat().st_size)
+    told = damage_to_tokens(run, IndexError("out of range"))
+    assert "part-00000.bin has changed" in told and told.endswith("resume the run")
+
+
+@pytest.mark.slow
+def test_two_processes_see_the_parts_that_the_first_one_has_seen(scene: Scene, text: Arriving, reference: Run) -> None:
+    run = scene.begin(streamed(max_steps=STEPS), processes=2)
+    process = scene.start(run, nproc=2)
+    until(lambda: waits(run), run)
+    text.let_through(3)
+    until(lambda: status_of(run).step > 10 and waits(run), run)
+    text.let_all_through()
+    assert process.wait(60) == 0, last_words(run)
+    mine, theirs = ([values["loss"] for kind, _, values in learned(r) if kind == "train"] for r in (run, reference))
+    assert mine == pytest.approx(theirs, rel=1e-4)
 
 
 def test_all_that_there_is_ends_where_the_file_ends(scene: Scene, text: Arriving) -> None:

@@ -10,7 +10,7 @@ from tui_gpt.core.errors import CorpusError, RunError
 from tui_gpt.core.runs.store import Run
 from tui_gpt.engine.text.prepare import prepare
 from tui_gpt.engine.text.prepared import PreparedCorpus, open_prepared
-from tui_gpt.engine.text.streaming.corpus import prepare_stream
+from tui_gpt.engine.text.streaming.corpus import prepare_stream, require_intact
 from tui_gpt.engine.training.origins import start_tokenizer
 from tui_gpt.engine.training.reporting import Reporter
 from tui_gpt.engine.training.trainer import Interruption
@@ -58,7 +58,8 @@ def damage_to_tokens(run: Run, error: Exception) -> str:
         return ""
     try:
         if run.record.data.stream is not None:
-            return ""  # every part was compared with its hash when it was opened
+            require_intact(locations.cache_dir() / "corpora" / Path(run.record.data.prepared).name)
+            return ""
         open_prepared(locations.cache_dir() / "corpora" / Path(run.record.data.prepared).name, verify=True)
     except CorpusError as damage:
         return f"the token files were changed while run {run.name} learned from them ({damage}); resume the run"

@@ -7,6 +7,7 @@ the plan and on the first part alone, and the parts.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ from tui_gpt.engine.text.streaming.making import (
     write_documents,
     write_part,
 )
-from tui_gpt.engine.text.streaming.parts import Part, TextFacts, open_part, part_file
+from tui_gpt.engine.text.streaming.parts import Part, TextFacts, open_part, part_file, read_record
 from tui_gpt.engine.text.survey import evenly_spread
 from tui_gpt.engine.text.token_files import CorpusFacts, DtypeName, FileRecord, TokenFile, open_token_file
 from tui_gpt.engine.text.tokenizer import Tokenizer
@@ -159,6 +160,18 @@ def read_head(folder: Path) -> Head | None:
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, CorpusError):
         return None
     return head
+
+
+def require_intact(folder: Path) -> None:
+    """Compare every byte of what was made in a folder with its hash. Raises CorpusError naming what is damaged."""
+    head = read_head(folder)
+    if head is None:
+        raise CorpusError(f"the tokenizer or the validation text in {folder} has changed")
+    for number in itertools.count():
+        if read_record(folder, number) is None:
+            return
+        if open_part(folder, number, head.dtype) is None:
+            raise CorpusError(f"{part_file(folder, number)} has changed")
 
 
 def _workers() -> int:
