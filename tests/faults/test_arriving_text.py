@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from arriving_text import PARTS, Arriving, arriving, stories, streamed
-from training_runs import Scene, final_weights, last_words, learned, obey, status_of, until, wait_state
+from training_runs import Scene, final_weights, last_words, learned, obey, records, status_of, until, wait_state
 
 from tui_gpt.core import locations
 from tui_gpt.core.config import DataConfig
@@ -171,10 +172,29 @@ def test_parts_that_are_lost_or_damaged_are_made_again_and_must_be_the_same(
     lost, damaged = folder / "part-00000.bin", folder / "part-00001.bin"
     lost.unlink()
     damaged.write_bytes(damaged.read_bytes()[::-1])
-    (folder / "part-00001.bin.tmp").write_bytes(b"left")
+    left = folder / ".part-00001.bin.0123.tmp"
+    left.write_bytes(b"of a feeder that was killed")
     text.let_all_through()
     assert scene.train_forked(run) == 0, last_words(run)
+    assert not left.exists()
     assert_same(run, reference)
+
+
+def test_the_clock_of_a_run_by_minutes_stands_while_it_waits(scene: Scene, text: Arriving) -> None:
+    minutes = 0.05
+    run = scene.begin(streamed(max_minutes=minutes))
+    process = scene.fork(run)
+    until(lambda: waits(run), run)
+    began = time.monotonic()
+    until(lambda: time.monotonic() > began + 60 * minutes, run)
+    assert waits(run) and status_of(run).elapsed_seconds < 60 * minutes
+    assert obey(run, "pause").outcome == "done" and obey(run, "step", count=2).outcome == "done"
+    until(lambda: waits(run), run)
+    text.let_all_through()
+    until(lambda: status_of(run).state == "paused" and status_of(run).step == records(run, "train")[-1].step, run)
+    assert obey(run, "resume").outcome == "done"
+    assert process.wait() == 0, last_words(run)
+    assert status_of(run).elapsed_seconds >= 60 * minutes
 
 
 def test_another_text_in_the_place_of_the_one_that_was_learned_from_is_refused(scene: Scene, text: Arriving) -> None:
@@ -205,7 +225,7 @@ def test_a_run_by_epochs_waits_for_all_of_it_and_a_fork_by_epochs_does(scene: Sc
     fork = fork_run(run, "long", changes={"max_steps": None, "max_epochs": 1.0})
     process = scene.fork(fork)
     text.let_through(3)
-    until(lambda: (s := fork.status()) is not None and s.activity.startswith("fetching TinyStories-train"), fork)
+    until(lambda: (s := fork.status()) is not None and s.activity.startswith(("fetching T", "encoding part")), fork)
     text.let_all_through()
     assert process.wait() == 0, last_words(fork)
     by_epochs = scene.begin(streamed(max_epochs=1.0), "epochs")

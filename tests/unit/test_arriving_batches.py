@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tui_gpt.core.corpora import END_OF_STORY
 from tui_gpt.core.errors import CorpusError
+from tui_gpt.engine.text.formats.parting import parted
+from tui_gpt.engine.text.formats.tables import RowCount
+from tui_gpt.engine.text.reading import read_blocks
 from tui_gpt.engine.text.streaming import batches as arriving_batches
+from tui_gpt.engine.text.streaming import parts
 from tui_gpt.engine.text.streaming.batches import ArrivingBatches, windows_of
 
 sizes = st.lists(st.integers(0, 90), min_size=1, max_size=6)
@@ -100,6 +108,37 @@ def test_another_seed_and_another_part_are_other_orders_and_later_epochs_mix_the
     assert not np.array_equal(first.places(0)[1], second.places(0)[1])
     assert not np.array_equal(first.places(0)[1], first.places(1)[1])
     assert set(first.places(0)[0]) == {0} and set(first.places(2)[0]) == {0, 1}
+
+
+@given(
+    pieces=st.lists(st.text("ab\n\ré|<", max_size=12), max_size=12),
+    most=st.integers(1, 5),
+    tail=st.sampled_from(["", "\n", "c"]),
+    chunk=st.integers(1, 9),
+)
+def test_stretches_of_a_file_are_its_documents_one_after_the_other(
+    pieces: list[str], most: int, tail: str, chunk: int
+) -> None:
+    text = "".join(f"{piece}{END_OF_STORY}" for piece in pieces) + tail
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "_CHUNK", chunk)
+        path = Path(folder) / "stories.txt"
+        path.write_bytes(text.encode())
+        found, begin, empty = [], 0, 0
+        for _ in range(len(pieces) + 2):
+            stretch = parts.read_stretch(path, begin, most, whole=True)
+            assert stretch.begin == begin and stretch.found <= most
+            found += stretch.texts
+            empty += stretch.empty
+            begin = stretch.end
+            if stretch.ends_file:
+                break
+            assert stretch.found == most
+        count = RowCount()
+        assert found == list(parted(path, read_blocks(path, "utf-8"), END_OF_STORY, count))
+        assert empty == count.empty and stretch.ends_file
+        with pytest.raises(CorpusError, match="taken away while it was read"):
+            parts.read_stretch(path, begin, most, whole=False)
 
 
 def test_a_rank_whose_disk_shows_a_part_later_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

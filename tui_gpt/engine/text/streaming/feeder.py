@@ -115,7 +115,7 @@ def _feed(folder: Path, gone: threading.Event) -> int:
             maker.bring(progress)
             return 0
         except (TuiGptError, OSError) as error:
-            sentence = str(error) if isinstance(error, TuiGptError) else _of_the_disk(folder, error)
+            sentence = _sentence(folder, error)
             is_final = isinstance(error, ChangedTextError)
             _tell(folder, Problem(sentence=sentence, is_final=is_final))
             if is_final:
@@ -129,7 +129,13 @@ def _feed(folder: Path, gone: threading.Event) -> int:
             return 0
 
 
-def _of_the_disk(folder: Path, error: OSError) -> str:
+def _sentence(folder: Path, error: TuiGptError | OSError) -> str:
+    from tui_gpt.engine.downloads.plain_file import NotFetchedError
+
+    if isinstance(error, NotFetchedError):
+        return f"{error.what}; it is tried again now and then, and the run goes on by itself"
+    if isinstance(error, TuiGptError):
+        return str(error)
     return f"parts cannot be written to {folder}: {(error.strerror or str(error)).lower()}; free space there"
 
 

@@ -19,6 +19,7 @@ from tui_gpt.engine.text.token_files import DtypeName, FileRecord, open_token_fi
 
 _LARGEST_RECORD_BYTES = 16 << 20
 _CHUNK = 1 << 20
+_LINE_ENDS = b"\r\n"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -150,8 +151,10 @@ def read_stretch(path: Path, begin: int, most: int, *, whole: bool) -> Stretch:
                 raise CorpusError(f"{path} has more than {LONGEST_ROW >> 20} MiB of text without {END_OF_STORY}")
         complete = bool(most) and found == most
         if complete:
-            rest = bytes(content[end:]) + handle.read(_CHUNK)
+            rest = bytes(content[end:]).strip(_LINE_ENDS)
             del content[end:]
+            while whole and not rest and (chunk := handle.read(_CHUNK)):
+                rest = chunk.strip(_LINE_ENDS)
         elif not whole:
             raise CorpusError(f"{path} was taken away while it was read; try again")
         else:
@@ -164,7 +167,7 @@ def read_stretch(path: Path, begin: int, most: int, *, whole: bool) -> Stretch:
         begin=begin,
         end=begin + len(content),
         sha256=hashlib.sha256(content).hexdigest(),
-        ends_file=whole and not rest.strip(),
+        ends_file=whole and not rest,
     )
 
 
