@@ -84,9 +84,10 @@ class Orders:
     def _text_is_here(self) -> bool:
         """Whether the next step has its text. Raises RunError where that can never come; all is saved then."""
         trainer = self._trainer
-        batches = trainer.learner.batches
-        if trainer.arrival is None or trainer.is_over or not isinstance(batches, ArrivingBatches):
+        if trainer.arrival is None or trainer.is_over:
             return True
+        batches = trainer.learner.batches
+        assert isinstance(batches, ArrivingBatches), "nothing else arrives"
         here = trainer.arrival.is_here(batches, trainer.counters.step)
         if trainer.arrival.problem:
             if trainer.counters.step and trainer.saved_step != trainer.counters.step:

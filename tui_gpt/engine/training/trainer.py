@@ -50,6 +50,9 @@ class Trainer:
     Only the first one has `commands`.
     """
 
+    arrival: Arrival | None = None
+    """Where the text is still on its way, for the first rank, what is known of that."""
+
     def __init__(
         self,
         run: Run,
