@@ -166,6 +166,8 @@ def _resolve(config: RunConfig, corpus: PreparedCorpus) -> RunConfig:
         tokenizer=corpus.tokenizer.kind,
         corpus=path if path in CATALOGUE else str(corpus_path(path).absolute()),
         column=corpus.facts.columns[0] if len(corpus.facts.columns) == 1 else config.data.column,
+        # A column that is named is one of texts, unless this is said.
+        form="conversations" if isinstance(corpus, PreparedDialogues) else config.data.form,
     )
     resolved: RunConfig = msgspec.structs.replace(config, data=data)
     return resolved
