@@ -80,8 +80,16 @@ def write(folder: Path, name: str, content: bytes) -> Path:
 
 def read(path: Path, **options: Any) -> list[Conversation]:
     data = DataConfig(corpus=str(path), **options)
-    assert holds_conversations(data)
-    return list(open_dialogues(data).conversations())
+    assert is_of_conversations(data)
+    return list(open_dialogues(data, quiet).conversations())
+
+
+def quiet(_what: str, _share: float) -> None:
+    pass
+
+
+def is_of_conversations(data: DataConfig) -> bool:
+    return holds_conversations(data, quiet, fetch=False)
 
 
 def refusal(path: Path, **options: Any) -> str:
@@ -101,13 +109,13 @@ def test_every_usual_form_is_known_by_itself(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", AUTO)
 def test_text_can_be_asked_for_in_any_case(name: str, tmp_path: Path) -> None:
     path = write(tmp_path, name, AUTO[name])
-    assert not holds_conversations(DataConfig(corpus=str(path), form="text"))
+    assert not is_of_conversations(DataConfig(corpus=str(path), form="text"))
 
 
 def test_text_of_questions_and_answers_is_conversations_when_asked_for(tmp_path: Path) -> None:
     text = "".join(f"Q: {q}\nA: {a}\n\n" for q, a in QA)
     path = write(tmp_path, "faq.txt", text.encode("utf-16"))
-    assert not holds_conversations(DataConfig(corpus=str(path)))
+    assert not is_of_conversations(DataConfig(corpus=str(path)))
     assert read(path, form="conversations") == TALKS
     packed = write(tmp_path, "faq.txt.gz", gzip.compress(text.replace("\n", "\r\n").encode()))
     assert read(packed, form="conversations") == TALKS
@@ -123,8 +131,8 @@ def test_a_folder_gives_all_that_holds_conversations_and_says_what_does_not(tmp_
     write(tmp_path, "picture.png", b"\x89PNG\r\n\0\0")
     write(tmp_path, "all.json", b"[{}]")
     data = DataConfig(corpus=str(tmp_path))
-    source = open_dialogues(data)
-    assert holds_conversations(data)
+    source = open_dialogues(data, quiet)
+    assert is_of_conversations(data)
     assert list(source.conversations()) == [*TALKS, *TALKS, (Message("user", "Who?"), Message("assistant", "Me."))]
     left_out = {reason.partition(":")[0] for reason in source.skipped}
     assert left_out == {".cache", "README.md", "2/other.csv", "picture.png", "all.json"}
@@ -146,27 +154,27 @@ TEXT_TABLES: dict[str, bytes] = {
 @pytest.mark.parametrize("case", TEXT_TABLES)
 def test_tables_of_texts_stay_tables_of_texts(case: str, tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", TEXT_TABLES[case])
-    assert not holds_conversations(DataConfig(corpus=str(path)))
+    assert not is_of_conversations(DataConfig(corpus=str(path)))
 
 
 def test_tables_of_texts_in_other_formats_stay_that_too(tmp_path: Path) -> None:
     csv_file = write(tmp_path, "a.csv", b"conversation\nQ and A\n")
-    assert not holds_conversations(DataConfig(corpus=str(csv_file)))
+    assert not is_of_conversations(DataConfig(corpus=str(csv_file)))
     for number, table in enumerate(({"messages": ["a", "b"]}, {"messages": [["a"], ["b"]], "text": ["a", "b"]})):
         path = write(tmp_path, f"{number}.parquet", parquet(table))
-        assert not holds_conversations(DataConfig(corpus=str(path)))
+        assert not is_of_conversations(DataConfig(corpus=str(path)))
     named = write(tmp_path, "named.jsonl", MESSAGES)
-    assert not holds_conversations(DataConfig(corpus=str(named), column="text"))
+    assert not is_of_conversations(DataConfig(corpus=str(named), column="text"))
     assert read(named, form="conversations", column="messages") == TALKS
 
 
 def test_the_built_in_corpora_are_what_they_are() -> None:
-    assert holds_conversations(DataConfig(corpus="conversations"))
-    assert not holds_conversations(DataConfig(corpus="stories"))
+    assert is_of_conversations(DataConfig(corpus="conversations"))
+    assert not is_of_conversations(DataConfig(corpus="stories"))
     with pytest.raises(CorpusError, match="is a corpus of conversations; leave"):
-        holds_conversations(DataConfig(corpus="conversations", form="text"))
+        is_of_conversations(DataConfig(corpus="conversations", form="text"))
     with pytest.raises(CorpusError, match="is a corpus of texts; leave"):
-        open_dialogues(DataConfig(corpus="stories", form="conversations"))
+        open_dialogues(DataConfig(corpus="stories", form="conversations"), quiet)
 
 
 def said(*turns: tuple[str, Any], column: str = "messages") -> dict[str, Any]:
@@ -318,7 +326,7 @@ def test_whatever_json_holds_is_read_or_refused_in_a_sentence(
     path = write(tmp_path_factory.getbasetemp(), "fuzzed.jsonl", lines(rows))
     data = DataConfig(corpus=str(path), form="conversations")
     try:
-        found = list(open_dialogues(data).conversations())
+        found = list(open_dialogues(data, quiet).conversations())
     except CorpusError as error:
         assert "\n" not in str(error)
         return

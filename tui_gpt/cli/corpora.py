@@ -12,6 +12,8 @@ from tui_gpt.cli.options import echo_json, help_without_command, json_option, ov
 from tui_gpt.cli.tables import amount, echo_pairs, echo_table
 
 if TYPE_CHECKING:
+    from tui_gpt.core.corpora import CorpusInfo
+    from tui_gpt.core.fetched import Missing
     from tui_gpt.engine.text.prepared import PreparedCorpus
     from tui_gpt.engine.text.token_files import CorpusFacts
     from tui_gpt.engine.text.tokenizer import Tokenizer
@@ -32,6 +34,7 @@ def command(context: click.Context) -> None:
       tui-gpt corpora show book.txt --tokenizer bpe --json
       tui-gpt corpora show reviews.jsonl.gz --column body
       zcat book.txt.gz | tui-gpt corpora show -
+      tui-gpt corpora fetch tinystories --documents 200000
     """
     help_without_command(context)
 
@@ -39,19 +42,75 @@ def command(context: click.Context) -> None:
 @command.command("list")
 @json_option
 def list_corpora(as_json: bool) -> None:
-    """List the built-in corpora.
+    """List the corpora that come with the program, and those that are fetched once.
 
+    Any data set of the Hugging Face Hub is a corpus too, as hub:owner/name[@revision][:[config/]split[:column]].
     Any file and any folder of files is a corpus too: text, or a table of which every row is a document (.jsonl,
     .ndjson, .csv, .tsv, .parquet), compressed or not (.gz, .zst).
     """
+    from tui_gpt.core.config import DataConfig
     from tui_gpt.core.corpora import CATALOGUE
+    from tui_gpt.core.fetched import missing
 
+    lacking = {name: missing(DataConfig(corpus=name)) for name in CATALOGUE}
     if as_json:
-        echo_json(list(CATALOGUE.values()))
+        import msgspec
+
+        echo_json([{**msgspec.to_builtins(c), "here": lacking[c.name] is None} for c in CATALOGUE.values()])
         return
-    echo_table([("NAME", "TITLE", "LICENCE"), *((c.name, c.title, c.licence) for c in CATALOGUE.values())])
+    rows = [(c.name, c.title, c.licence, _where(c, lacking[c.name])) for c in CATALOGUE.values()]
+    echo_table([("NAME", "TITLE", "LICENCE", "WHERE"), *rows])
     for corpus in CATALOGUE.values():
         click.echo(f"\n{corpus.name}: {corpus.description}")
+        if corpus.is_fetched:
+            click.echo(f"  from {corpus.origin}")
+
+
+def _where(corpus: CorpusInfo, lack: Missing | None) -> str:
+    if lack is None:
+        return "on this machine" if corpus.is_fetched else "comes with the program"
+    return f"to be fetched, {amount(lack.n_bytes or corpus.n_bytes)}"
+
+
+@command.command("fetch")
+@click.argument("name", shell_complete=corpus_names)
+@click.option("--documents", type=int, help="Fetch as much as holds so many documents; 0: all of it.")
+@json_option
+def fetch(name: str, documents: int | None, as_json: bool) -> None:
+    """Fetch a corpus now, to be offline later.
+
+    NAME is one that `corpora list` shows as to be fetched, or hub:owner/name[@revision][:[config/]split[:column]]. What
+    is here is not fetched again, what broke off is gone on with; of a data set of the Hub, its newest commit is taken
+    unless a revision says which.
+
+    \b
+    Examples:
+      tui-gpt corpora fetch shakespeare
+      tui-gpt corpora fetch tinystories --documents 0
+      tui-gpt corpora fetch hub:roneneldan/TinyStories:validation
+    """
+    from tui_gpt.cli.following import ProgressLine
+    from tui_gpt.core.config import DataConfig
+    from tui_gpt.core.config_loading import convert
+    from tui_gpt.core.corpora import find, with_own_choices
+    from tui_gpt.core.errors import CorpusError
+    from tui_gpt.core.fetched import pinned
+    from tui_gpt.engine.text.fetched_text import fetch_corpus
+
+    info = find(name)
+    if not info.is_fetched:
+        raise CorpusError(f"{name} is on this machine already; `tui-gpt corpora show {name}` tells what is in it")
+    _, tree = overlay("data", corpus=name, max_documents=documents)
+    data = with_own_choices(convert(tree["data"], DataConfig, "data"))
+    progress = ProgressLine()
+    try:
+        fetch_corpus(info, data, progress, newest=True)
+    finally:
+        progress.done()
+    if as_json:
+        echo_json({"corpus": name, "pinned": pinned(name), "documents": data.max_documents})
+    else:
+        click.echo(f"{name} is on this machine; `tui-gpt train {pinned(name)}` needs no network now", err=True)
 
 
 @command.command("show")
@@ -61,6 +120,9 @@ def list_corpora(as_json: bool) -> None:
 @click.option("--encoding", help="Encoding of the text files (auto: by byte-order mark, else UTF-8).")
 @click.option("--errors", type=click.Choice(["strict", "replace"]), help="What to do with bytes that do not decode.")
 @click.option("--megabytes", type=float, help="How much text a generated corpus makes.")
+@click.option("--documents", type=int, help="Take the first so many documents; 0: all.")
+@click.option("--clean", type=click.Choice(["auto", "on", "off"]), help="Mend and leave out what is broken.")
+@click.option("--separator", help="Text at which the documents of a plain text file part.")
 @table_options
 @json_option
 def show(
@@ -70,14 +132,17 @@ def show(
     encoding: str | None,
     errors: str | None,
     megabytes: float | None,
+    documents: int | None,
+    clean: str | None,
+    separator: str | None,
     column: str | None,
     stdin_format: str | None,
     as_json: bool,
 ) -> None:
     """Tell what is in a corpus.
 
-    NAME is a built-in corpus, a file, a folder, or - for stdin. It is prepared on the way, so that training starts at
-    once.
+    NAME is a corpus of `corpora list`, a file, a folder, hub:owner/name for a data set of the Hub, or - for stdin. It
+    is fetched and prepared on the way, so that training starts at once.
     """
     from tui_gpt.cli.following import ProgressLine
     from tui_gpt.core.config import DataConfig
@@ -92,6 +157,9 @@ def show(
         encoding=encoding,
         errors=errors,
         corpus_megabytes=megabytes,
+        max_documents=documents,
+        clean=clean,
+        separator=separator,
         column=column,
     )
     data = convert(tree["data"], DataConfig, "data")
@@ -139,12 +207,19 @@ def _tell(prepared: PreparedCorpus) -> None:
             "tokens",
             f"{facts.tokens:,}: {prepared.train.n_tokens:,} to train on, {prepared.validation.n_tokens:,} to validate",
         ),
+        *(
+            [("validation", f"{facts.own_validation}; data.validation_fraction does not apply")]
+            if facts.own_validation
+            else []
+        ),
         ("bytes/token", f"{facts.bytes_per_token:.3f}"),
         ("sha256", prepared.sha256),
         ("sample", facts.sample),
         ("as tokens", "|".join(_written(prepared.tokenizer, i) for i in ids)),
         ("as ids", " ".join(map(str, ids))),
     ]
+    if facts.changes:
+        pairs.append(("changed", "\n".join(facts.changes)))
     left_out = [*facts.skipped[:_MOST_SKIPPED]]
     if len(facts.skipped) > _MOST_SKIPPED:
         left_out.append(f"and {len(facts.skipped) - _MOST_SKIPPED} more")

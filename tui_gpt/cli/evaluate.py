@@ -44,7 +44,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 @click.command("eval")
 @click.argument("model", shell_complete=source_names)
 @click.argument("file", required=False, type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--corpus", type=click.Choice(list(CATALOGUE)), help="Take the validation part of a built-in corpus.")
+@click.option(
+    "--corpus", type=click.Choice(list(CATALOGUE)), help="Take the validation part of a corpus of the catalogue."
+)
 @click.option("--encoding", default="auto", show_default=True, help="Encoding of FILE.")
 @click.option(
     "--errors",

@@ -117,7 +117,8 @@ class DataConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Meta(
             min_length=1,
             max_length=4096,
-            description="A built-in corpus by name, or the path of a file or a folder.",
+            description="A corpus of the catalogue by name, hub:owner/name:split:column for a data set of the Hugging "
+            "Face Hub, or the path of a file or a folder.",
         ),
     ] = "stories"
     corpus_megabytes: Annotated[
@@ -164,6 +165,40 @@ class DataConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
             "Empty: text, else content, else the only column of text.",
         ),
     ] = ""
+    separator: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            description="Text at which the documents of a plain text file part, e.g. <|endoftext|>; it is left out, "
+            "with the line ends around it. Empty: a file is one document.",
+        ),
+    ] = ""
+    max_documents: Annotated[
+        Annotated[int, Meta(ge=0, le=10**12)] | None,
+        Meta(
+            description="Learn from the first so many documents (stories, rows) and leave out the rest; 0: all of "
+            "them. Left out: all, of tinystories 50,000."
+        ),
+    ] = None
+    min_characters: Annotated[
+        int,
+        Meta(ge=0, le=10**9, description="Documents of fewer characters are left out, and counted; 0: none."),
+    ] = 0
+    clean: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="on mends broken quotes (â€œ), writes quotes, dashes and spaces as a typewriter does, takes "
+            "out control characters and surplus spaces, and leaves out documents that break off within a sentence; "
+            "auto: on for tinystories."
+        ),
+    ] = "auto"
+    shuffle_seed: Annotated[
+        Annotated[int, Meta(ge=0, le=2**31 - 1)] | None,
+        Meta(
+            description="Shuffle the documents to train on with this seed, 10,000 at a time. Left out: they stay as "
+            "they come, those of tinystories are shuffled with 1337."
+        ),
+    ] = None
 
 
 class TrainConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -62,6 +62,8 @@ class Explore(Message, frozen=True, kw_only=True):
     data: DataConfig
     text: str = ""
     """What to show as tokens; empty: the first line of the corpus' sample."""
+    fetch: bool = False
+    """Whether what is not on this machine may be fetched."""
 
 
 class Begin(Message, frozen=True, kw_only=True):
@@ -104,7 +106,7 @@ class Generate(Message, frozen=True, kw_only=True):
     prompt: str
     settings: SampleConfig = SampleConfig()
     messages: list[Utterance] = []
-    """What was said so far, where an answer is wanted: then there is no prompt. For models that speak in turns."""
+    """What was said so far: a model that has learned from conversations answers these, another continues `prompt`."""
 
 
 class Publish(Message, frozen=True, kw_only=True):
@@ -190,6 +192,8 @@ class Generating(Message, frozen=True, kw_only=True):
     """Of the model, e.g. `bard` or `run bard, step 120`."""
     step: int | None = None
     """Steps the model was trained for, if known."""
+    answers: bool = False
+    """Whether it answers messages, and does not continue the prompt."""
     dropped: int = 0
     """Of messages, how many of the oldest do not fit into the context and were left out."""
 
@@ -238,6 +242,10 @@ class Explored(Message, frozen=True, kw_only=True):
     """Of conversations, how many answers there are; 0 for texts."""
     answer_tokens: int = 0
     """Tokens of answers, which are what is learned of conversations."""
+    own_validation: str = ""
+    """The file or split to validate on, of a corpus that has its own: then data.validation_fraction does not apply."""
+    changes: list[str] = []
+    """What was cleaned up or left out, a sentence each."""
 
 
 class Begun(Message, frozen=True, kw_only=True):

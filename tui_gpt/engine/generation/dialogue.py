@@ -69,6 +69,6 @@ def dialogue_prompt(
 
 
 def reply(loaded: LoadedModel, messages: Sequence[Message], settings: SampleConfig) -> str:
-    """What a model answers, its first sample. Raises what `dialogue_prompt` and `generate_text` raise."""
+    """What a model answers, its first sample, without space around it. Raises as the two below do."""
     prompt = dialogue_prompt(loaded.tokenizer, messages, loaded.config.n_positions, settings.max_new_tokens)
-    return generate_text(loaded.network, loaded.tokenizer, prompt.ids, settings)[0]
+    return generate_text(loaded.network, loaded.tokenizer, prompt.ids, settings)[0].strip()

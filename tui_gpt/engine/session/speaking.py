@@ -48,6 +48,7 @@ class Speaker:
         from tui_gpt.engine.generation.dialogue import dialogue_prompt
         from tui_gpt.engine.generation.stream import Generator
         from tui_gpt.engine.session.threads import use_threads
+        from tui_gpt.engine.text.dialogues.chat_format import chat_format
         from tui_gpt.engine.text.dialogues.conversation import Message
 
         began = time.perf_counter()
@@ -56,7 +57,8 @@ class Speaker:
         loaded = opened.loaded
         prompt: str | list[int] = request.prompt
         dropped = 0
-        if request.messages:
+        answers = bool(request.messages) and chat_format(loaded.tokenizer) is not None
+        if answers:
             said = [Message(each.role, each.content) for each in request.messages]
             limit = request.settings.max_new_tokens
             asked = dialogue_prompt(loaded.tokenizer, said, loaded.config.n_positions, limit, opened.source.title)
@@ -69,6 +71,7 @@ class Speaker:
                 prompt_tokens=len(stream.prompt_ids),
                 title=opened.source.title,
                 step=opened.source.step,
+                answers=answers,
                 dropped=dropped,
             )
         )

@@ -33,7 +33,7 @@ def explore(request: Explore, turn: Turn) -> Explored:
     """Prepare a corpus and tell what is in it. Loads no torch. Raises CorpusError, ConfigError."""
     from tui_gpt.engine.text.prepare import prepare
 
-    prepared = prepare(request.data, progress=turn.progress)
+    prepared = prepare(request.data, progress=turn.progress, fetch=request.fetch)
     line = request.text[:_MOST_CHARACTERS] or _first_line(prepared.facts.sample)
     tokens, problem = _tokens(prepared.tokenizer, line)
     return Explored(

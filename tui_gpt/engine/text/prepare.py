@@ -56,6 +56,8 @@ class _Known(msgspec.Struct, frozen=True):
     sha256: str
     suits_char: bool
     empty_rows: int = 0
+    training_documents: int | None = None
+    changes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -65,11 +67,13 @@ def prepare(
     cache: Path | None = None,
     progress: Progress | None = None,
     verify: bool = False,
+    fetch: bool = True,
 ) -> PreparedCorpus:
-    """The corpus as token files in the cache, made now unless they are there.
+    """The corpus as token files in the cache, made now unless they are there; fetched first where `fetch` allows it.
 
     Training text comes first and validation text last: of one file the exact share of its characters, of several
-    documents the nearest boundary; each row of a table is a document. Documents are separated by `<|endoftext|>`, for
+    documents the nearest boundary, and what the corpus itself has for it, if it does; each row of a table is a
+    document. Documents are separated by `<|endoftext|>`, for
     characters by a blank line. The tokenizer `auto` is the catalogue's choice for a built-in corpus; for files it is
     `char` when the first four million characters have at most 256 distinct ones, else `bpe`. A `tokenizer` that is
     given (a model's, say) is taken as it is, whatever `data` says of it. Of conversations (`data.form`) the answers are
@@ -83,10 +87,12 @@ def prepare(
     report = progress or (lambda step, done: None)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        if holds_conversations(data):
-            return DialoguePreparation(data, open_dialogues(data), root, report, tokenizer, verify=verify).run()
+        if holds_conversations(data, report, fetch=fetch):
+            talks = open_dialogues(data, report)
+            return DialoguePreparation(data, talks, root, report, tokenizer, verify=verify).run()
         given = None if tokenizer is None else GivenTokenizer.of(tokenizer, root)
-        return _Preparation(data, open_source(data), root, report, given, verify=verify).run()
+        source = open_source(data, report, fetch=fetch)
+        return _Preparation(data, source, root, report, given, verify=verify).run()
     except OSError as error:
         raise CorpusError(
             f"token files cannot be written to {root}: {error.strerror or error}; free space or set another cache"
@@ -123,7 +129,8 @@ class _Preparation:
         fingerprint = self._source.fingerprint()
         known = self._recall(fingerprint)
         if known is not None:
-            self._source.empty_rows = known.empty_rows
+            self._source.empty_rows, self._source.changes = known.empty_rows, known.changes
+            self._source.training_documents = known.training_documents
             found = self._find_prepared(known)
             if found is not None:
                 return found
@@ -132,7 +139,13 @@ class _Preparation:
                 handle = stack.enter_context(tempfile.TemporaryFile(dir=self._root))
                 self._open_documents = Spool(self._source, cast("BinaryIO", handle)).documents
             surveyed = survey(self._open_documents(), self._on_bytes("reading"), self._source.columns)
-            known = _Known(surveyed.sha256, surveyed.suits_char, self._source.empty_rows)
+            known = _Known(
+                surveyed.sha256,
+                surveyed.suits_char,
+                self._source.empty_rows,
+                self._source.training_documents,
+                self._source.changes,
+            )
             prepared = self._find_prepared(known) or self._build_alone(self._folder(known, self._given), surveyed)
         # Only what was the same before and after reading is what was read.
         if fingerprint is not None and fingerprint == self._source.fingerprint():
@@ -168,6 +181,8 @@ class _Preparation:
             "bpe_vocab_size": self._data.bpe_vocab_size if kind == "bpe" and given is None else None,
             "validation_fraction": self._data.validation_fraction,
         }
+        if known.training_documents is not None:
+            key |= {"validation_fraction": None, "training_documents": known.training_documents}
         if given is not None:
             key["tokenizer_sha256"] = given.sha256
         return self._root / hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:32]
@@ -201,6 +216,8 @@ class _Preparation:
             formats=self._source.formats,
             columns=self._source.columns,
             empty_rows=self._source.empty_rows,
+            own_validation=self._source.own_validation,
+            changes=self._source.changes,
         )
         return replace(prepared, source=self._source.info.name, facts=facts)
 
@@ -214,7 +231,7 @@ class _Preparation:
         )
 
     def _write(self, folder: Path, surveyed: Survey) -> None:
-        boundary = train_characters(surveyed.document_lengths, self._data.validation_fraction)
+        boundary = self._boundary(surveyed)
         tokenizer = self._tokenizer(surveyed, boundary)
         tokenizer.save(folder)
         workers = min(os.cpu_count() or 1, _MOST_WORKERS)
@@ -248,11 +265,27 @@ class _Preparation:
                 formats=self._source.formats,
                 columns=self._source.columns,
                 empty_rows=self._source.empty_rows,
+                own_validation=self._source.own_validation,
+                changes=self._source.changes,
                 shortest_document=min(surveyed.document_lengths),
                 longest_document=max(surveyed.document_lengths),
             ),
         )
         files.write_bytes(folder / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest)))
+
+    def _boundary(self, surveyed: Survey) -> int:
+        """How many characters are trained on. Raises CorpusError where nothing would be left on one side."""
+        own = self._source.training_documents
+        if own is None:
+            return train_characters(surveyed.document_lengths, self._data.validation_fraction)
+        boundary = sum(surveyed.document_lengths[:own])
+        if not 0 < boundary < surveyed.characters:
+            side = "train" if boundary == 0 else "validate"
+            raise CorpusError(
+                f"nothing is left of {self._source.info.name} to {side} on; lower data.min_characters, or set "
+                "data.clean to off"
+            )
+        return boundary
 
     def _tokenizer(self, surveyed: Survey, boundary: int) -> Tokenizer:
         if self._given is not None:

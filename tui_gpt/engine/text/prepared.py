@@ -54,7 +54,7 @@ class PreparedCorpus:
                 ways = ["choose a longer text"]
                 if can_shorten and part.n_tokens > SHORTEST_CONTEXT:
                     ways.append(f"set model.n_positions to at most {part.n_tokens - 1:,}")
-                if part is self.validation:
+                if part is self.validation and not self.facts.own_validation:
                     ways.append("raise data.validation_fraction")
                 raise CorpusError(
                     f"the {name} part of {self.source} has {part.n_tokens:,} tokens, and a context of "

@@ -65,6 +65,10 @@ class CorpusFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Of conversations, how many answers there are; 0 for texts."""
     answer_tokens: int = 0
     """Tokens of answers, which are what is learned of conversations."""
+    own_validation: str = ""
+    """The file or split to validate on, of a corpus that has its own: then data.validation_fraction does not apply."""
+    changes: tuple[str, ...] = ()
+    """What was cleaned up or left out, a sentence each."""
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):

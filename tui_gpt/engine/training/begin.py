@@ -11,10 +11,12 @@ import psutil
 
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.config_loading import with_vocabulary
-from tui_gpt.core.corpora import CATALOGUE, corpus_path
+from tui_gpt.core.corpora import corpus_path, is_named, with_own_choices
 from tui_gpt.core.corpus_formats import bare_name
 from tui_gpt.core.errors import ConfigError, CorpusError, RunError, TuiGptError
+from tui_gpt.core.fetched import pinned
 from tui_gpt.core.files import sha256_file
+from tui_gpt.core.hub_corpus import is_hub_corpus, parse_hub_corpus
 from tui_gpt.core.names import check_name, name_from
 from tui_gpt.core.runs.records import DataRecord, RunRecord, utc_now
 from tui_gpt.core.runs.store import Run, RunStore
@@ -101,7 +103,7 @@ def _start_of(origin: Origin, corpus: PreparedCorpus, config: RunConfig) -> Call
 
 def _name_of(corpus: str) -> str:
     """A name for a run on it."""
-    path = Path(corpus)
+    path = Path(parse_hub_corpus(corpus).repository if is_hub_corpus(corpus) else corpus)
     return name_from(STANDARD_INPUT if is_kept(path) else bare_name(path.name), "run")
 
 
@@ -162,9 +164,9 @@ def _resolve(config: RunConfig, corpus: PreparedCorpus) -> RunConfig:
     """The configuration with everything that depends on the corpus written out, so that it means the same later."""
     path = config.data.corpus
     data = msgspec.structs.replace(
-        config.data,
+        with_own_choices(config.data),
         tokenizer=corpus.tokenizer.kind,
-        corpus=path if path in CATALOGUE else str(corpus_path(path).absolute()),
+        corpus=pinned(path) if is_named(path) else str(corpus_path(path).absolute()),
         column=corpus.facts.columns[0] if len(corpus.facts.columns) == 1 else config.data.column,
         # A column that is named is one of texts, unless this is said.
         form="conversations" if isinstance(corpus, PreparedDialogues) else config.data.form,

@@ -95,7 +95,8 @@ def origin_data(name: str) -> dict[str, Any]:
             f"model {name} was trained on {data.corpus}, which is not there any more; name a corpus, a file or a folder"
         ) from None
     # The tokenizer comes with the model.
-    return {field: getattr(data, field) for field in DataConfig.__struct_fields__ if field != "tokenizer"}
+    known = {field: getattr(data, field) for field in DataConfig.__struct_fields__ if field != "tokenizer"}
+    return {field: value for field, value in known.items() if value is not None}
 
 
 def write_start(origin: Origin, run_folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import PurePath
 
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
@@ -12,7 +11,9 @@ from textual.message import Message
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui_gpt.core.corpora import CATALOGUE
+from tui_gpt.core import figures
+from tui_gpt.core.corpora import CATALOGUE, short_title
+from tui_gpt.core.fetched import Missing
 from tui_gpt.core.messages import Explored, TokenText
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.ui.dialogs.explanation import Explanation
@@ -69,19 +70,38 @@ class CorpusPane(Vertical):
         corpora.clear_options()
         corpora.add_options(options)
         corpora.highlighted = choices.index(current) if current in choices else len(choices)
-        title = CATALOGUE[current].title if current in CATALOGUE else PurePath(current).name or current
+        title = short_title(current)
         self.query_one(".heading", Static).update(
             Content.assemble("Corpus", (f"  {safe_text(title, newlines=False)}", "$foreground-muted not bold"))
         )
 
     def _label(self, choice: str) -> Content:
-        title = CATALOGUE[choice].title if choice in CATALOGUE else PurePath(choice).name or choice
+        title = short_title(choice)
         mark, style = ("● ", "bold") if choice == self._current else ("  ", "")
-        return Content.assemble(mark, (safe_text(title, newlines=False), style))
+        fetched = " ↓" if choice in CATALOGUE and CATALOGUE[choice].is_fetched else ""
+        return Content.assemble(mark, (safe_text(title, newlines=False), style), (fetched, "$foreground-muted"))
 
     def show_progress(self, what: str) -> None:
         """Say what the reading of the corpus is at; the line of a failed one is an error's."""
         self._put(Content.styled(safe_text(what, newlines=False), "$text-accent"), Content(""))
+
+    def show_lacking(self, corpus: str, lacking: Missing, key: str) -> None:
+        """Say what would have to be fetched, and how."""
+        size = (
+            "An amount that only the Hub knows"
+            if lacking.n_bytes is None
+            else f"About {figures.memory(lacking.n_bytes)}"
+        )
+        lines = [
+            Content.styled(f"{safe_text(lacking.title, newlines=False)} is not on this machine yet.", "$text-warning"),
+            Content(f"{size}, from {safe_text(lacking.origin, newlines=False)}."),
+            Content.assemble((key, "bold"), " fetches it now; a run that is started fetches it first."),
+        ]
+        if corpus in CATALOGUE:
+            info = CATALOGUE[corpus]
+            about = f"{info.description} Licence: {info.licence}."
+            lines.append(Content.styled(about, "$foreground-muted"))
+        self._put(Content("\n").join(lines), Content(""))
 
     def show_problem(self, sentence: str) -> None:
         """Say why there are no facts."""
@@ -123,12 +143,16 @@ class CorpusPane(Vertical):
 
     def explain(self) -> Explanation:
         """What the corpora are."""
-        pages = (f"{c.title} ({c.name})\n{c.description} Licence: {c.licence}." for c in CATALOGUE.values())
+        pages = (
+            f"{c.title} ({c.name}{', is fetched' if c.is_fetched else ''})\n{c.description} Licence: {c.licence}."
+            for c in CATALOGUE.values()
+        )
         return Explanation(
             "Corpus",
-            "The text to learn from: a built-in corpus, a file, or a folder of files. A file is text, or a table of "
-            "which every row is a document (.jsonl, .csv, .tsv, .parquet; data.column names the column), compressed or "
-            "not (.gz, .zst). It is read in the "
+            "The text to learn from: a corpus of the list, a file, a folder of files, or a data set of the Hugging "
+            "Face Hub, as hub:owner/name:split:column in the field data.corpus. Those with ↓ are fetched once, when "
+            "you say so. A file is text, or a table of which every row is a document (.jsonl, .csv, .tsv, .parquet; "
+            "data.column names the column), compressed or not (.gz, .zst). It is read in the "
             "background and turned into tokens once; after that training starts at once.\n\n" + "\n\n".join(pages),
         )
 
@@ -149,8 +173,11 @@ def _facts(facts: Explored) -> Iterator[Content]:
     yield row("tokenizer", f"{facts.tokenizer}, {facts.vocab_size:,} tokens")
     yield row("tokens", f"{facts.tokens:,}")
     yield row("training", f"{facts.train_tokens:,}")
-    yield row("validation", f"{facts.validation_tokens:,}")
+    own = f", of its own ({facts.own_validation})" if facts.own_validation else ""
+    yield row("validation", f"{facts.validation_tokens:,}{own}")
     yield row("bytes each", f"{facts.bytes_per_token:.2f}")
+    for change in facts.changes:
+        yield Content.styled(safe_text(change, newlines=False), "$foreground-muted")
     for skipped in facts.skipped[:_SHOWN_SKIPPED]:
         yield Content.styled(f"left out: {safe_text(skipped, newlines=False)}", "$text-warning")
     if len(facts.skipped) > _SHOWN_SKIPPED:

@@ -53,6 +53,7 @@ class ConfigureTab(TabBody):
         Binding("ctrl+o", "browse", "Text file", id="configure.browse", tooltip="Choose a text file or a folder"),
         Binding("ctrl+n", "plan", "By minutes", id="configure.plan", tooltip="A size and a recipe for so many minutes"),
         Binding("ctrl+t", "calibrate", "Speed", id="configure.calibrate", tooltip="Measure how fast this would train"),
+        Binding("ctrl+g", "fetch", "Fetch the text", id="configure.fetch", tooltip="Download the corpus of the form"),
         Binding("ctrl+z", "undo", "The former form", id="configure.undo", show=False),
         Binding("ctrl+l", "load", "Load a TOML file", id="configure.load", show=False),
         Binding("ctrl+y", "write", "Write a TOML file", id="configure.write", show=False),
@@ -213,8 +214,12 @@ class ConfigureTab(TabBody):
             pane.show_facts(facts, note)
         elif exploration.problem:
             pane.show_problem(exploration.problem)
+        elif exploration.lacking is not None and exploration.data is not None:
+            key = self.gpt.settings.keys.get("configure.fetch", "ctrl+g").partition(",")[0]
+            pane.show_lacking(exploration.data.corpus, exploration.lacking, safe_text(key, newlines=False))
         else:
             pane.show_progress(f"{exploration.progress}…")
+        self.refresh_bindings()
         if facts is not self._facts_shown:
             self._facts_shown = facts
             self._weigh()
@@ -328,8 +333,14 @@ class ConfigureTab(TabBody):
                 self.action_plan()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Undo only where there is something to undo."""
+        """Undo only where there is something to undo, fetching only where there is something to fetch."""
+        if action == "fetch":
+            return self.exploration.lacking is not None
         return (self.state.can_undo or None) if action == "undo" else True
+
+    def action_fetch(self) -> None:
+        """Fetch the corpus of the form; choosing another one meanwhile ends that, and what has come is kept."""
+        self.exploration.fetch()
 
     def action_calibrate(self) -> None:
         """Train for five seconds and see how fast it goes; pressed again meanwhile, it ends."""

@@ -1,9 +1,8 @@
-"""One question with its true answer, what counts as a right answer to it, and whether it is kept for the examination."""
+"""One question with its true answer, what counts as a right answer to it, and whether it is kept from training."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,9 +21,9 @@ class Message(NamedTuple):
 class Exchange:
     """A question and its answer.
 
-    `kind` groups the figures ("story", "who", "where"); `key` says what must not be met in training when it is reserved:
-    the combination that is asked for, whatever the wording, or the wording itself. `right_form` accepts every answer of
-    the kind that was asked for, `is_true` those that are true as well.
+    `kind` groups the figures ("story", "who (passage)"); `key` says what must not be met in training when it is
+    reserved: the combination that is asked for, whatever the wording, or the wording itself. `right_form` accepts every
+    answer of the kind that was asked for, `is_true` those that are true as well.
     """
 
     kind: str
@@ -41,8 +40,18 @@ class Exchange:
 
 
 def says(text: str, wanted: str) -> bool:
-    """Whether `text` has the words of `wanted`, in any case, not as a part of other words."""
-    return re.search(rf"(?<!\w){re.escape(wanted.lower())}(?!\w)", text.lower()) is not None
+    """Whether `text` has the words of `wanted`, not as a part of other words.
+
+    Small letters stand for capitals too, but a capital only for itself: Berry is not in "berry pie".
+    """
+    text = f" {text if wanted != wanted.lower() else text.lower()} "
+    start = text.find(wanted)
+    while start >= 0:
+        before, after = text[start - 1], text[start + len(wanted)]
+        if not (before.isalnum() or after.isalnum()):
+            return True
+        start = text.find(wanted, start + 1)
+    return False
 
 
 def telling(needs: Sequence[str], rivals: Sequence[str] = ()) -> Check:

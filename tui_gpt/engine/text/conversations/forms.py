@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 
 from tui_gpt.engine.text.conversations.exchange import Check, says
 from tui_gpt.engine.text.stories import people
@@ -22,18 +21,18 @@ ELDERS = frozenset(
 FEWEST_STORY_WORDS, MOST_STORY_WORDS = 30, 200
 MOST_SENTENCE_WORDS = 30
 
-_ROLE_MARKS = re.compile(r"<\||\|>|(?:^|\n)\s*(?:user|assistant|system|q|a)\s*:", re.IGNORECASE)
+_ROLE_MARKS = re.compile(r"<\||\|>|(?:^|\n)\s*(?:user|assistant|system)\s*:", re.IGNORECASE)
 _ENDED = re.compile(r"[.!?]\"?$")
 _BEGUN = re.compile(r"\"?[A-Z]")
 _SENTENCE_END = re.compile(r"[.!?]\"?(?=\s|$)")
-_FIRST_OR_SECOND = re.compile(r"\b(?:I|you|your|my)\b")
+_FIRST_OR_SECOND = re.compile(r"\b(?:I|[Yy]ou|[Yy]our|[Mm]y)\b")
 _PLACE = re.compile(
     r"\b(?:in|on|at|to|by|under|behind|near|beside|between|above|next to|where|inside|into|from) \w+", re.IGNORECASE
 )
 
 
 def proper(text: str) -> bool:
-    """Whether `text` begins with a capital letter, ends a sentence, repeats no words in a loop and holds no role mark."""
+    """Whether `text` begins with a capital letter, ends a sentence, does not loop and holds no mark of a role."""
     words = text.split()
     return (
         bool(words)
@@ -111,7 +110,7 @@ def why(text: str) -> bool:
 
 
 def yes_or_no(text: str) -> bool:
-    """"Yes" or "No", a comma, and what is so."""
+    """ "Yes" or "No", a comma, and what is so."""
     return _short(text) and re.match(r"(?:Yes|No), \w", text) is not None and not text.endswith("?")
 
 
@@ -125,7 +124,7 @@ def listing(count: int) -> Check:
 
     def check(text: str) -> bool:
         items = listed(text)
-        return _short_list(text) and len(items) == count and all(items)
+        return _short_list(text) and len(items) == count and all(items) and items[0] not in ("yes", "no")
 
     return check
 
@@ -177,8 +176,3 @@ farewell = _talk("goodbye", "good night", "see you", "sleep well", "until (?:nex
 thanked = _talk("you are welcome", "glad", "happy", "pleasure")
 about_itself = _talk("I am", "I tell", "I can", "my", "I know", "I like", "I live")
 not_known = _talk("do not know", "cannot", "only know")
-
-
-def adjacent_repeats(text: str) -> int:
-    """How many words are said twice in a row."""
-    return sum(first == second for first, second in pairwise(text.lower().split()))

@@ -14,8 +14,15 @@ from tui_gpt.engine.text.stories.grammar import Draw
 from tui_gpt.engine.text.stories.planner import ReadyPlot
 from tui_gpt.engine.text.stories.words import pick
 
-MOST_CHARACTERS = 680
-"""Of a conversation: 256 tokens hold it, of a tokenizer of 1,024 tokens trained on the stories, marks of roles and all."""
+MOST_CHARACTERS = 640
+"""Of a conversation: 256 tokens hold it, of the 1,024 trained on the stories, marks of roles and all."""
+STORIES, PASSAGES, TASKS = 0.32, 0.3, 0.28
+"""Shares of conversations that are told stories, readings and small tasks; the rest is small talk.
+
+Stories take most of the tokens all the same, and a model that comes from `stories` has least to learn in them.
+"""
+PATIENCE = 400
+"""Draws without a new held-out question after which no kind is expected to have more."""
 CHARACTERS_PER_MESSAGE = 8
 """What the marks of a role count for, beside the text."""
 
@@ -60,10 +67,14 @@ def held_out(count: int, seed: int = 0) -> list[Case]:
     maker = _Maker(random.Random(f"held out {seed}").random)  # noqa: S311
     found: dict[str, dict[tuple[Message, ...], Case]] = {kind: {} for kind in KINDS}
     quota = -(-count // len(KINDS))
-    for _ in range(60 * quota + 2000):
+    idle = 0
+    while idle < PATIENCE:
+        idle += 1
         for case in maker.cases():
-            if len(found[case.kind]) < quota:
-                found[case.kind].setdefault(case.prompt, case)
+            of_kind = found[case.kind]
+            if len(of_kind) < quota and case.prompt not in of_kind:
+                of_kind[case.prompt] = case
+                idle = 0
     rows = [list(cases.values()) for cases in found.values()]
     return [row[index] for index in range(quota) for row in rows if index < len(row)][:count]
 
@@ -86,12 +97,12 @@ class _Maker:
     def conversation(self) -> list[Message]:
         """The next conversation without anything reserved; empty where nothing was left."""
         turn = self._draw()
-        if turn < 0.5:
+        if turn < STORIES:
             exchanges = self._story_and_questions()
-        elif turn < 0.75:
+        elif turn < STORIES + PASSAGES:
             exchanges = self._passage_and_questions()
         else:
-            exchanges = self._tasks() if turn < 0.92 else self._talk()
+            exchanges = self._tasks() if turn < STORIES + PASSAGES + TASKS else self._talk()
         messages = []
         if exchanges and self._draw() < 0.08:
             messages.append(Message("system", pick(_SYSTEMS, self._draw)))
@@ -128,7 +139,7 @@ class _Maker:
         wished = wish(ready, told, draw)
         if wished.reserved:
             return []
-        exchanges = [wished, *self._questions(told, int(draw() * 5), "story")]
+        exchanges = [wished, *self._questions(told, int(draw() * 6), "story")]
         if draw() < 0.1:
             exchanges.insert(0, small_talk.greeting(draw))
         if draw() < 0.15:
@@ -137,7 +148,7 @@ class _Maker:
 
     def _passage_and_questions(self) -> list[Exchange]:
         read = passages.passage(self._passages, self._draw)
-        exchanges = self._questions(read, 1 + int(self._draw() * 3), "passage")
+        exchanges = self._questions(read, 1 + int(self._draw() * 4), "passage")
         return [self._with_passage(exchanges[0], read), *exchanges[1:]] if exchanges else []
 
     def _with_passage(self, exchange: Exchange, read: Told) -> Exchange:

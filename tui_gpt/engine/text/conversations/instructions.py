@@ -147,7 +147,9 @@ def _which(draw: Draw) -> Exchange:
     verb = "are" if right in world_facts.FOOD_AND_DRINK_PLURALS else "is"
     pair = (right, wrong) if draw() < 0.5 else (wrong, right)
     of = world_facts.SINGULARS[kind]
-    wording = pick(("Which one is {of}, {a} or {b}?", "What is {of}, {a} or {b}?", "Which of them is {of}: {a} or {b}?"), draw)
+    wording = pick(
+        ("Which one is {of}, {a} or {b}?", "What is {of}, {a} or {b}?", "Which of them is {of}: {a} or {b}?"), draw
+    )
     question = wording.format(of=of, a=pair[0], b=pair[1])
     answer = f"{right[0].upper()}{right[1:]} {verb} {of}."
     key = f"which: {of}: {' '.join(sorted(pair))}"
@@ -210,7 +212,9 @@ def _colour(draw: Draw) -> Exchange:
 
 def _name(draw: Draw) -> Exchange:
     kind = pick(tuple(world_facts.NAMED) if draw() < 0.6 else ("girl", "boy"), draw)
-    who = with_article(kind if draw() < 0.3 or kind not in people.ANIMALS else f"{pick(people.ANIMALS[kind], draw)} {kind}")
+    who = with_article(
+        kind if draw() < 0.3 or kind not in people.ANIMALS else f"{pick(people.ANIMALS[kind], draw)} {kind}"
+    )
     names = world_facts.NAMED[kind]
     question = pick(_NAME_WORDINGS, draw).format(who=who)
     answer = f"{pick(names, draw)} is a good name for {who}."
@@ -252,5 +256,6 @@ def _is_one_of(beginning: str) -> Check:
 
 
 _SORTS: tuple[Callable[[Draw], Exchange], ...] = (
-    _list, _list, _seen, _worn, _is_a, _is_a, _which, _which, _home, _colour, _name, _say, _finish, _finish,
+    _list, _list, _seen, _worn, _is_a, _is_a, _is_a, _which, _which, _which, _home, _colour, _name, _say, _say,
+    _finish, _finish, _finish,
 )  # fmt: skip

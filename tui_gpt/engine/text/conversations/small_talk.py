@@ -139,4 +139,12 @@ def unknown(draw: Draw) -> Exchange:
                      forms.not_known, telling(("do not know",)))  # fmt: skip
 
 
-TALK: tuple[Callable[[Draw], Exchange], ...] = (greeting, about_itself, about_itself, thanks, farewell, unknown, unknown)
+TALK: tuple[Callable[[Draw], Exchange], ...] = (
+    greeting,
+    about_itself,
+    about_itself,
+    thanks,
+    farewell,
+    unknown,
+    unknown,
+)

@@ -121,11 +121,15 @@ def tell(ready: ReadyTale, draw: Draw) -> Told:
 
 
 def cast(ready: ReadyPlot, draw: Draw) -> dict[str, str | Template]:
-    """All slots of a text; "the girl" is one of them alone, so that a question about the girl has one answer."""
+    """All slots of a text: only one person is "the girl", and Lily meets no Miss Lily, so that answers are clear."""
     planned = plan(ready, draw)
-    while planned["hkind"] == planned["fkind"]:
+    while planned["hkind"] == planned["fkind"] or _namesakes(planned):
         planned = plan(ready, draw)
     return {**planned, **wrong_slots(planned, draw)}
+
+
+def _namesakes(slots: Slots) -> bool:
+    return any(says(str(slots["e"]), str(slots[key])) for key in ("h", "f"))
 
 
 def wrong_slots(slots: Slots, draw: Draw) -> dict[str, str]:
@@ -170,17 +174,18 @@ def rivals(text: str, slots: Slots) -> tuple[str, ...]:
 
 
 def asked(one: Fact, told: Told, draw: Draw, origin: str) -> Exchange:
-    """The exchange about one fact of a text. Its key is the hero together with the answer, so that neither the pair
-    nor its wordings are met in training when it is reserved; `origin` keeps stories and passages apart."""
+    """The exchange about one fact of a text; `origin` keeps the figures of stories and passages apart.
+
+    Its key is the answer, which has a name in it, or else the hero together with the answer: when it is reserved, it is
+    no answer to any question of the training set.
+    """
     question, answer = write(one.question, told.slots, draw), write(one.answer, told.slots, draw)
     needs = [write(need, told.slots, draw) for need in one.needs]
-    allowed = f"{question} {answer}"
-    others = [rival for rival in told.rivals if not says(allowed, rival)]
-    if one.kind == "who":  # "Who helped Mia?" asks for another one than Mia, but Mia may be named
-        others = [rival for rival in told.rivals if not says(answer, rival) and not says(question, rival)]
-    kind = f"{one.kind} ({origin})"
-    key = f"{origin} {one.kind}: {told.slots['h']}: {answer}".lower()
-    return Exchange(kind, question, answer, key, FORMS[one.kind], telling(needs, others))
+    # "Who helped Mia?" asks for somebody other than Mia, who may be named all the same.
+    others = [rival for rival in told.rivals if not says(answer, rival) and not says(question, rival)]
+    named = any(says(answer, str(told.slots[key])) for key in ("h", "f"))
+    key = f"fact: {answer}" if named else f"fact: {told.slots['h']}: {answer}"
+    return Exchange(f"{one.kind} ({origin})", question, answer, key, FORMS[one.kind], telling(needs, others))
 
 
 SHARED_FACTS: tuple[Fact, ...] = (

@@ -21,10 +21,10 @@ LOST = Tale(
     Plot(
         "short lost thing",
         """
-        <once> <one_day> {h} went {to} with {his} {ctoy}. [{He} played there for a long time.|{He} ran and jumped and
-        sang.|<look_around>] But when {he} wanted to go home, the {ctoy} was gone. <sad> {His} friend {f} came. "[We
-        will look for it together|I will help you look for it]," said {f}. They looked {spot}. [It was not
-        there.|There was only {junk}.] Then they looked {spot2}, and there lay the {ctoy}! <glad>
+        <once> <one_day> {h} went {to} with {his} {ctoy}. [{He} played there for a long time.|{He} ran and
+        jumped and sang.|<look_around>] But when {he} wanted to go home, the {ctoy} was gone. <sad> {His} friend
+        {f} came. "[We will look for it together|I will help you look for it]," said {f}. They looked {spot}.
+        [It was not there.|There was only {junk}.] Then they looked {spot2}, and there lay the {ctoy}! <glad>
         [<thank_f>|<friends_end>|<bed>|]
         """,
         tables=(
@@ -40,7 +40,8 @@ LOST = Tale(
     ),
     ("who lost {a_toy} = {ctoy} / gone", "and a lost {toy} = {toy} / gone", "who lost something = gone"),
     (
-        fact("what", "[What did {h} lose?|What was gone?|What did the {hkind} lose?]", "{h} lost the {ctoy}.", "{ctoy}"),
+        fact("what", "[What did {h} lose?|What was gone?|What did the {hkind} lose?]", "{h} lost the {ctoy}.",
+             "{ctoy}"),
         fact("who", "[Who helped {h}?|Who came to help?|Who helped the {hkind}?]", "{f} helped {h}.", "{f}"),
         fact("where", "[Where was the {toy}?|Where did they find the {toy}?|Where did {h} find the {toy}?]",
              "They found the {toy} {spot2}.", "{spot2}"),
@@ -57,17 +58,17 @@ LITTLE_ONE = Tale(
     Plot(
         "short little animal",
         """
-        <once> <one_day> {h} and {his} friend {f} went {to}. <look_around> Suddenly they heard a [small|soft] sound.
-        They looked {spot}, and there sat a {pet}. It {trouble}. "[Poor little thing|We have to help it]," said {f}.
-        {rescue} They gave it {petfood}. [Soon it was strong again.|After a while it felt much better.] Then the
-        {petnoun} {leaves} to its mother. [<both_glad>|{evening} {h} and {f} walked home, and they felt warm
-        inside.|<bed>]
+        <once> <one_day> {h} and {his} friend {f} went {to}. <look_around> Suddenly they heard a [small|soft]
+        sound. They looked {spot}, and there sat a {pet}. It {trouble}. "[Poor little thing|We have to help
+        it]," said {f}. {rescue} They gave it {petfood}. [Soon it was strong again.|After a while it felt much
+        better.] Then the {petnoun} {leaves} to its mother. [<both_glad>|{evening} {h} and {f} walked home, and
+        they felt warm inside.|<bed>]
         """,
         wild=True,
         tables=(
             table("pet petnoun trouble rescue petfood leaves", """
-                - baby bird / bird / had fallen out of its nest / {f} held the branch, and {h} put it back. / a few small
-                  seeds / hopped
+                - baby bird / bird / had fallen out of its nest / {f} held the branch, and {h} put it back. / a few
+                  small seeds / hopped
                 - tiny duckling / duckling / could not find its way to the water / {h} took it in {his} {hands} and
                   carried it to the water. / some soft grass / swam
                 - young deer / deer / had its leg between two branches / {h} pulled one branch and {f} pulled the
@@ -84,7 +85,8 @@ LITTLE_ONE = Tale(
     ),
     ("who helped a {pet} = {pet}", "and a {pet} = {pet}"),
     (
-        fact("what", "[What did they find?|What did {h} and {f} find?|What sat {spot}?]", "They found a {pet}.", "{pet}"),
+        fact("what", "[What did they find?|What did {h} and {f} find?|What sat {spot}?]", "They found a {pet}.",
+             "{pet}"),
         fact("what", "[What did they give the {petnoun}?|What did {h} and {f} give the {petnoun}?]",
              "They gave it {petfood}.", "{petfood}"),
         fact("where", "[Where was the {petnoun}?|Where did they find the {petnoun}?|Where did the {petnoun} sit?]",
@@ -103,11 +105,12 @@ STORM = Tale(
     Plot(
         "short storm",
         """
-        <once> <one_day> {h} and {his} friend {f} were playing {at}. [At first the sky was blue.|It was warm and very
-        still.] Then a storm came. [The wind became stronger and stronger.|The trees bent in the wind.|Leaves flew
-        through the air.] "[We must go home|A storm is coming]!" [called|cried] {f}. {h} [looked around|thought quickly]. "Come,
-        {idea}!" {he} called. They ran and sat down {hidden}. [There they were dry.|They sat close together.] They
-        {passing} until the storm went away. Then {p} came and took them home. [<meal>|<bed>|]
+        <once> <one_day> {h} and {his} friend {f} were playing {at}. [At first the sky was blue.|It was warm and
+        very still.] Then a storm came. [The wind became stronger and stronger.|The trees bent in the
+        wind.|Leaves flew through the air.] "[We must go home|A storm is coming]!" [called|cried] {f}. {h}
+        [looked around|thought quickly]. "Come, {idea}!" {he} called. They ran and sat down {hidden}. [There
+        they were dry.|They sat close together.] They {passing} until the storm went away. Then {p} came and
+        took them home. [<meal>|<bed>|]
         """,
         wild=True,
         tables=(
@@ -149,10 +152,10 @@ MAP = Tale(
     Plot(
         "short map",
         """
-        <once> <one_day> {h} found an old map {found}. "[It is a treasure map|This must be a treasure map]!" {he} cried,
-        and {he} ran to {his} friend {f}. They followed the map {to}. <look_around> They looked {spot}, and there they
-        found {a_box}. [{h} could hardly wait.|"You open it," said {f}.|"Open it!" whispered {f}.] Inside there was
-        {treasure}. <both_glad> [<friends_end>|{evening}|]
+        <once> <one_day> {h} found an old map {found}. "[It is a treasure map|This must be a treasure map]!"
+        {he} cried, and {he} ran to {his} friend {f}. They followed the map {to}. <look_around> They looked
+        {spot}, and there they found {a_box}. [{h} could hardly wait.|"You open it," said {f}.|"Open it!"
+        whispered {f}.] Inside there was {treasure}. <both_glad> [<friends_end>|{evening}|]
         """,
         tables=(
             table("found", """
@@ -204,9 +207,10 @@ TROUBLE = Tale(
     Plot(
         "short trouble with a thing",
         """
-        <once> <one_day> {h} was playing {at} with {his} {ctoy}. <look_around> Then the {toy} {problem}. "Oh no!" cried
-        {h}. [{He} tried and tried, but it did not work.|<sad>] {His} friend {f} [came to help|came along the path].
-        {Solution}, and {h} had the {toy} again. [<glad>|<both_glad>] [<thank_f>|<friends_end>|<bed>|]
+        <once> <one_day> {h} was playing {at} with {his} {ctoy}. <look_around> Then the {toy} {problem}. "Oh
+        no!" cried {h}. [{He} tried and tried, but it did not work.|<sad>] {His} friend {f} [came to help|came
+        along the path]. {Solution}, and {h} had the {toy} again. [<glad>|<both_glad>]
+        [<thank_f>|<friends_end>|<bed>|]
         """,
         tables=(
             table("problem solution solved", """
@@ -238,10 +242,11 @@ SNOW = Tale(
     Plot(
         "short snow",
         """
-        <once> One winter morning, {h} looked out of the window. Everything was white! {He} ran to {his} friend {f}.
-        [The snow was deep and soft.|Snow lay on every branch.] "[Let us make {figure}|I want to make {figure}]," said
-        {h}. They rolled and carried and pushed. For the nose they took {nose}. "[What shall we call it?|It needs a
-        name]," said {f}. "I think its name is {snowname}," said {h}. [<both_glad>|<bed>|<friends_end>]
+        <once> One winter morning, {h} looked out of the window. Everything was white! {He} ran to {his} friend
+        {f}. [The snow was deep and soft.|Snow lay on every branch.] "[Let us make {figure}|I want to make
+        {figure}]," said {h}. They rolled and carried and pushed. For the nose they took {nose}. "[What shall we
+        call it?|It needs a name]," said {f}. "I think its name is {snowname}," said {h}.
+        [<both_glad>|<bed>|<friends_end>]
         """,
         tables=(
             table("figure noun", """

@@ -13,10 +13,11 @@ NEW_FRIEND = Tale(
     Plot(
         "short new friend",
         """
-        <once> {He} had nobody to play with. <one_day> {h} went {to} with {his} {ctoy}. <look_around> There, {spot}, sat
-        {a_f}. "Hello, my name is {h}," said {h}. "[Do you want to play with me?|Shall we play with my {toy}?]" "[I would
-        love to|Oh yes, I would like that]!" said the {fkind}. "I am {f}." [They played until the sun went down.|They
-        played with the {toy} and did not see how late it was.] [<friends_end>|<tell_home>]
+        <once> {He} had nobody to play with. <one_day> {h} went {to} with {his} {ctoy}. <look_around> There,
+        {spot}, sat {a_f}. "Hello, my name is {h}," said {h}. "[Do you want to play with me?|Shall we play with
+        my {toy}?]" "[I would love to|Oh yes, I would like that]!" said the {fkind}. "I am {f}." [They played
+        until the sun went down.|They played with the {toy} and did not see how late it was.]
+        [<friends_end>|<tell_home>]
         """,
         things="toys",
     ),
@@ -38,10 +39,10 @@ GIFT = Tale(
     Plot(
         "short gift",
         """
-        <once> It was the birthday of {e}, who lived {e_home}. {h} had no money, but {he} had an idea. "I will make
-        {gift}!" said {h}. {His} friend {f} helped {him}, and they worked [until it was dark|for a long time]. [Then the
-        day came.|At last it was finished.] "This is for you," said {h}. "[It is the best gift of all|Just what I
-        needed]!" said {e}. {Ehe} gave them {food}. [<both_glad>|<bed>|<glad>]
+        <once> It was the birthday of {e}, who lived {e_home}. {h} had no money, but {he} had an idea. "I will
+        make {gift}!" said {h}. {His} friend {f} helped {him}, and they worked [until it was dark|for a long
+        time]. [Then the day came.|At last it was finished.] "This is for you," said {h}. "[It is the best gift
+        of all|Just what I needed]!" said {e}. {Ehe} gave them {food}. [<both_glad>|<bed>|<glad>]
         """,
         tables=(
             table("gift", """
@@ -61,7 +62,8 @@ GIFT = Tale(
     (
         fact("who", "[Who had a birthday?|Whose birthday was it?]", "It was the birthday of {e}.",
              "{e}"),
-        fact("what", "[What did {h} make?|What was the gift?|What did the {hkind} make?]", "{h} made {gift}.", "{gift}"),
+        fact("what", "[What did {h} make?|What was the gift?|What did the {hkind} make?]", "{h} made {gift}.",
+             "{gift}"),
         fact("who", "[Who helped {h}?|Who helped the {hkind}?]", "{f} helped {h}.", "{f}"),
         fact("where", "[Where did {e} live?|Where was the house of {e}?]", "{e} lived {e_home}.", "{e_home}"),
         fact("what", "[What did {e} give them?|What did {e} give {h} and {f}?]", "{e} gave them {food}.",
@@ -77,10 +79,11 @@ HELP = Tale(
     Plot(
         "short help",
         """
-        <once> {E} lived {e_home}. {Ehe} was very old and could not {job} anymore. <one_day> {h} came by. "[May I help
-        you?|Wait, let me help you]," said {h}. "[Oh, that would be kind|That is nice of you]," said {e}. So {h} stayed to
-        {job}. [While they worked, {e} told stories.|{E} sang old songs while {h} worked.|The time passed quickly.] Then
-        {e} gave {him} {food} and {drink}. [<thank_e>|<glad>] [<tell_home>|<bed>|{evening}]
+        <once> {E} lived {e_home}. {Ehe} was very old and could not {job} anymore. <one_day> {h} came by. "[May
+        I help you?|Wait, let me help you]," said {h}. "[Oh, that would be kind|That is nice of you]," said {e}.
+        So {h} stayed to {job}. [While they worked, {e} told stories.|{E} sang old songs while {h} worked.|The
+        time passed quickly.] Then {e} gave {him} {food} and {drink}. [<thank_e>|<glad>]
+        [<tell_home>|<bed>|{evening}]
         """,
         tables=(
             table("job", """
@@ -99,7 +102,8 @@ HELP = Tale(
     (
         fact("who", "[Whom did {h} help?|Whom did the {hkind} help?]", "{h} helped {e}.", "{e}"),
         fact("who", "[Who was very old?|Who was old?]", "{e} was very old.", "{e}"),
-        fact("what", "[What could {e} not do?|What could {e} not do anymore?]", "{e} could not {job} anymore.", "{job}"),
+        fact("what", "[What could {e} not do?|What could {e} not do anymore?]", "{e} could not {job} anymore.",
+             "{job}"),
         fact("what", "[How did {h} help?|How did the {hkind} help?|How did {h} help {e}?]", "{h} helped {e} to {job}.",
              "{job}"),
         fact("where", "[Where did {e} live?|Where was the house of {e}?]", "{e} lived {e_home}.", "{e_home}"),
@@ -115,10 +119,11 @@ SHARING = Tale(
     Plot(
         "short sharing",
         """
-        <once> <one_day> {h} and {his} friend {f} were playing {at}. {h} had {a_toy}. "[May I have the {toy} now?|Now it
-        is my turn]," said {f}. "[No, it is mine|Not now]!" said {h}. Then {f} [went away|sat down far away]. So {h} played
-        alone, but it was no fun. <sad> {He} went to {f}. "I am sorry," {he} said. "[Here, it is your turn|Let us play
-        together]." [Now they both laughed again.|It was much more fun that way.] [<both_glad>|<friends_end>]
+        <once> <one_day> {h} and {his} friend {f} were playing {at}. {h} had {a_toy}. "[May I have the {toy}
+        now?|Now it is my turn]," said {f}. "[No, it is mine|Not now]!" said {h}. Then {f} [went away|sat down
+        far away]. So {h} played alone, but it was no fun. <sad> {He} went to {f}. "I am sorry," {he} said.
+        "[Here, it is your turn|Let us play together]." [Now they both laughed again.|It was much more fun that
+        way.] [<both_glad>|<friends_end>]
         """,
         things="toys",
     ),
@@ -144,10 +149,11 @@ PICNIC = Tale(
     Plot(
         "short picnic",
         """
-        <once> <one_day> {h} and {his} friend {f} had a picnic {at}. {h} brought {food}, and {f} brought {drink}.
-        <look_around> They sat down {spot}. [They were just about to eat.|They opened the basket.] Then {guest} came and
-        looked at them. "[It must be hungry|It wants to eat too]," said {f}. So they shared {food} with it. [It was the best
-        picnic ever.|They all sat in the grass together.] [<both_glad>|<bed>|{evening}]
+        <once> <one_day> {h} and {his} friend {f} had a picnic {at}. {h} brought {food}, and {f} brought
+        {drink}. <look_around> They sat down {spot}. [They were just about to eat.|They opened the basket.] Then
+        {guest} came and looked at them. "[It must be hungry|It wants to eat too]," said {f}. So they shared
+        {food} with it. [It was the best picnic ever.|They all sat in the grass together.]
+        [<both_glad>|<bed>|{evening}]
         """,
         tables=(
             table("guest guestnoun", """
@@ -184,17 +190,18 @@ FEAR = Tale(
     Plot(
         "short fear",
         """
-        <once_plain> {He} was afraid of {fear}. <one_day> {h} and {his} friend {f} were {at}, and {occasion}. "[I cannot do
-        it|I am too afraid]," said {h}. "[Everybody is afraid of something|It is all right to be afraid]," said {f}, and
-        took {his} {hand}. {h} took a deep breath. Then {he} {brave}. "[I did it|I was brave]!" {he} cried. <glad>
-        [<thank_f>|<bed>|After that, {h} was only a very little bit afraid.]
+        <once_plain> {He} was afraid of {fear}. <one_day> {h} and {his} friend {f} were {at}, and {occasion}.
+        "[I cannot do it|I am too afraid]," said {h}. "[Everybody is afraid of something|It is all right to be
+        afraid]," said {f}, and took {his} {hand}. {h} took a deep breath. Then {he} {brave}. "[I did it|I was
+        brave]!" {he} cried. <glad> [<thank_f>|<bed>|After that, {h} was only a very little bit afraid.]
         """,
         tables=(
             table("fear wfear occasion brave braveword", """
                 - the dark / big dogs / the evening came / walked home in the dark / walked
                 - high places / spiders / there was a high bridge / walked over the bridge / bridge
                 - thunder / geese / far away there was thunder / counted the seconds / seconds
-                - big dogs / the dark / a big dog stood in the middle of the path / held out {his} {hand} to the dog / dog
+                - big dogs / the dark / a big dog stood in the middle of the path / held out {his} {hand} to the dog
+                  / dog
                 - spiders / thunder / a spider sat in its net / looked at the spider / spider
                 - geese / deep holes / there were three geese / walked past the geese / geese
                 - deep holes / high places / there was a deep hole / jumped over the hole / hole
@@ -203,7 +210,8 @@ FEAR = Tale(
     ),
     ("who was afraid of {fear} = afraid of {fear}", "who was afraid = afraid of", "who was brave = afraid of"),
     (
-        fact("what", "[What was {h} afraid of?|What was the {hkind} afraid of?]", "{h} was afraid of {fear}.", "{fear}"),
+        fact("what", "[What was {h} afraid of?|What was the {hkind} afraid of?]", "{h} was afraid of {fear}.",
+             "{fear}"),
         fact("who", "[Who helped {h}?|Who helped the {hkind}?]", "{f} helped {h}.", "{f}"),
         fact("what", "[What did {h} do?|What did {h} do then?]", "{h} {brave}.", "{braveword}"),
         fact("ending", _END, "{h} was brave and {brave}.", "{braveword}"),
@@ -218,10 +226,10 @@ NOISE = Tale(
     Plot(
         "short noise",
         """
-        <once> One night, {h} could not sleep. [There was a noise.|{He} had heard a noise.] "{Sound}," it went. "[Is it a
-        monster?|What can it be?]," {he} whispered. {He} went to {p}. "Let us go and see what it is," {phe} said, and lit a
-        small lamp. [Slowly, they|Side by side, they] went to the {where}. It was only {what}! [{h} began to laugh.|<glad>]
-        [<bed>|Now they could all sleep.]
+        <once> One night, {h} could not sleep. [There was a noise.|{He} had heard a noise.] "{Sound}," it went.
+        "[Is it a monster?|What can it be?]," {he} whispered. {He} went to {p}. "Let us go and see what it is,"
+        {phe} said, and lit a small lamp. [Slowly, they|Side by side, they] went to the {where}. It was only
+        {what}! [{h} began to laugh.|<glad>] [<bed>|Now they could all sleep.]
         """,
         tables=(
             table("sound where what whatnoun", """
@@ -243,7 +251,8 @@ NOISE = Tale(
         fact("who", "[Who went with {h}?|Who went along with {h}?]", "{p} went with {h}.", "{p}"),
         fact("where", "[Where did they go?|Where did {h} and {p} go?]", "They went to the {where}.", "{where}"),
         fact("ending", _END, "It was only {what}, and {h} was not afraid anymore.", "{whatnoun}"),
-        fact("why", "[Why could {h} not sleep?|Why did {h} not sleep?]", "{h} could not sleep because there was a noise.",
+        fact("why", "[Why could {h} not sleep?|Why did {h} not sleep?]",
+             "{h} could not sleep because there was a noise.",
              "noise"),
         *yes_and_no("Did they go to the {?}? = they went to the {where}", "{where}", "{where}", "old mill"),
     ),

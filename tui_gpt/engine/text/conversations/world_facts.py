@@ -1,4 +1,4 @@
-"""What everybody in the stories' world knows: things by what they are, animals and their homes, what one sees and wears."""
+"""What everybody in the stories' world knows: what things are, where animals live, what one sees and wears."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CLOTHES = ("a hat", "a scarf", "a cap", "a coat", "boots", "mittens")
 MEMBERS: dict[str, tuple[str, ...]] = {
     "toy": tuple(with_article(noun) for noun in words.TOYS),
     "animal": tuple(with_article(noun) for noun in people.ANIMALS),
-    "food": words.FOODS,
+    "food": tuple(food for food in words.FOODS if " and " not in food),
     "drink": words.DRINKS,
     "color": COLOURS,
     "place": tuple(place.name for group in places.PLACES.values() for place in group),
@@ -66,7 +66,7 @@ COLOURED: dict[str, tuple[str, ...]] = {
 NAMED = {
     "girl": people.GIRLS,
     "boy": people.BOYS,
-    **{kind: (*people.SHE_ANIMALS, *people.HE_ANIMALS) for kind in people.ANIMALS},
+    **dict.fromkeys(people.ANIMALS, (*people.SHE_ANIMALS, *people.HE_ANIMALS)),
 }
 """Names that fit a girl, a boy or an animal."""
 

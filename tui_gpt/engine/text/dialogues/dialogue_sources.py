@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from tui_gpt.core.config import DataConfig
 from tui_gpt.core.corpora import CorpusInfo, find
 from tui_gpt.core.corpus_formats import CorpusFormat, format_of
 from tui_gpt.core.errors import CorpusError
+from tui_gpt.core.fetched import missing
+from tui_gpt.core.hub_corpus import parse_hub_corpus
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.engine.text.dialogues.conversation import Conversation, as_conversation
 from tui_gpt.engine.text.dialogues.question_answer import begins_with_mark, read_conversations
@@ -23,6 +26,8 @@ from tui_gpt.engine.text.formats.document_files import delimiter_of, lie_of, rea
 from tui_gpt.engine.text.formats.tables import TEXT, shown, text_lines
 from tui_gpt.engine.text.reading import find_files, text_problem, unreadable, walk
 from tui_gpt.engine.text.sources import states_of
+
+Progress = Callable[[str, float], None]
 
 _FORMS = (
     "a list `messages` of role and content, ShareGPT's `conversations`, `instruction` with `output`, `question` with "
@@ -61,37 +66,62 @@ class DialogueSource(ABC):
         """Equal as long as the text is certainly the same, found without reading it; None when that cannot be known."""
 
 
-def holds_conversations(data: DataConfig) -> bool:
-    """Whether the configured corpus is one of conversations. Of a folder its first table tells.
+def holds_conversations(data: DataConfig, progress: Progress, *, fetch: bool) -> bool:
+    """Whether the configured corpus is one of conversations; a data set of the Hub is fetched to know, if it may be.
 
-    Raises CorpusError where there is none of that name, or where it cannot be what the configuration says.
+    Of a folder its first table tells. Raises CorpusError where there is none of that name, where it cannot be what the
+    configuration says or cannot be fetched, and what `progress` raises.
     """
     info = find(data.corpus)
     if info.kind == "conversations":
         if data.form == "text":
             raise CorpusError(f"{info.name} is a corpus of conversations; leave data.form at auto")
         return True
-    if data.form != "auto" or info.path is None:
+    if data.form != "auto":
         return data.form == "conversations"
-    path = info.path
-    if path.is_dir():
-        path = next((each for each in walk(path, []) if format_of(each.name).is_table), path)
-    if not format_of(path.name).is_table or data.column:
-        return False
+    path = None if data.column else _first_table(info, data, progress, fetch=fetch)
     try:
-        return _form_of(path, data, sure=False) is not None
+        return path is not None and _form_of(path, data, sure=False) is not None
     except (CorpusError, OSError):
         return False  # what is wrong with it is said by whoever reads it as texts
 
 
-def open_dialogues(data: DataConfig) -> DialogueSource:
-    """The conversations that the configuration names. Raises CorpusError when there is no such thing to read."""
+def _first_table(info: CorpusInfo, data: DataConfig, progress: Progress, *, fetch: bool) -> Path | None:
+    """The table by which a corpus is known for what it is; None where it has none, or it must be fetched first."""
+    path = info.path
+    if info.kind == "hub":
+        if parse_hub_corpus(info.hub_train).column or (not fetch and missing(data) is not None):
+            return None
+        path = _tables_of(info, data, progress)[0]
+    elif path is not None and path.is_dir():
+        path = next((each for each in walk(path, []) if format_of(each.name).is_table), None)
+    return path if path is not None and format_of(path.name).is_table else None
+
+
+def open_dialogues(data: DataConfig, progress: Progress) -> DialogueSource:
+    """The conversations that the configuration names, fetched first where they must be.
+
+    Raises CorpusError when there is no such thing to read, and what `progress` raises.
+    """
     info = find(data.corpus)
     if info.kind == "conversations":
         return _BuiltinDialogues(info, data.corpus_megabytes)
+    if info.kind == "hub":
+        column = parse_hub_corpus(info.hub_train).column or data.column
+        return _DialogueFiles(info, _tables_of(info, data, progress), msgspec.structs.replace(data, column=column))
     if info.path is None:
         raise CorpusError(f"{info.name} is a corpus of texts; leave data.form at auto")
-    return _DialogueFiles(info, info.path, data)
+    return _DialogueFiles(info, (info.path,), data)
+
+
+def _tables_of(info: CorpusInfo, data: DataConfig, progress: Progress) -> tuple[Path, ...]:
+    """The tables of a data set of the Hub, on this machine. Raises CorpusError, and what `progress` raises."""
+    from tui_gpt.engine.downloads.hub_tables import fetch_tables
+    from tui_gpt.engine.text.formats.parquet import require_parquet
+
+    require_parquet()
+    rows = data.max_documents or 0
+    return tuple(Path(file.path) for file in fetch_tables(parse_hub_corpus(info.hub_train), rows, progress))
 
 
 def _form_of(path: Path, data: DataConfig, *, sure: bool) -> RowForm | None:
@@ -121,12 +151,12 @@ def _columns(path: Path, kind: CorpusFormat, data: DataConfig) -> Mapping[str, C
 class _DialogueFiles(DialogueSource):
     """A file of conversations, or a folder of them."""
 
-    def __init__(self, info: CorpusInfo, path: Path, data: DataConfig) -> None:
+    def __init__(self, info: CorpusInfo, paths: Sequence[Path], data: DataConfig) -> None:
         self.info, self._data = info, data
         self._forms: dict[Path, RowForm | None] = {}
-        found = find_files(path, self._problem, data.encoding)
-        self._files = found.files
-        self.skipped = tuple(safe_text(reason, newlines=False) for reason in found.skipped)
+        found = [find_files(path, self._problem, data.encoding) for path in paths]
+        self._files = tuple(file for each in found for file in each.files)
+        self.skipped = tuple(safe_text(reason, newlines=False) for each in found for reason in each.skipped)
         forms = [self._forms[each] for each in self._files]
         self.formats = tuple(dict.fromkeys(format_of(each.name).title for each in self._files))
         self.columns = tuple(dict.fromkeys(name for form in forms if form is not None for name in form.columns))
@@ -165,10 +195,13 @@ class _DialogueFiles(DialogueSource):
 
     def fingerprint(self) -> str | None:
         states = states_of(self._files)
-        rules = [self._data.encoding, self._data.errors, self._data.column]
+        rules = [self._data.encoding, self._data.errors, self._data.column, self._data.max_documents or 0]
         return None if states is None else _sha256_of(["conversations", *rules, states])
 
     def conversations(self) -> Iterator[Conversation]:
+        return itertools.islice(self._conversations(), self._data.max_documents or None)
+
+    def _conversations(self) -> Iterator[Conversation]:
         self.empty = 0
         for path in self._files:
             try:

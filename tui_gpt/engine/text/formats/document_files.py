@@ -9,7 +9,9 @@ from pathlib import Path
 
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.corpus_formats import CorpusFormat, format_of
+from tui_gpt.core.errors import CorpusError
 from tui_gpt.engine.text.formats import jsonl, parquet, separated
+from tui_gpt.engine.text.formats.parting import parted
 from tui_gpt.engine.text.formats.tables import NoTextColumnError, RowCount, as_document
 from tui_gpt.engine.text.formats.unpacking import GZIP_MAGIC, ZSTANDARD_MAGIC
 from tui_gpt.engine.text.reading import HEAD_BYTES, find_files, no_plain_file, read_blocks, text_problem, unreadable
@@ -36,7 +38,12 @@ class DocumentFile:
         Raises CorpusError for a file that is damaged or cannot be read, saying where.
         """
         if not self.format.is_table:
-            yield read_format(self.path, self.format, self._data)
+            blocks = read_format(self.path, self.format, self._data)
+            if not self._data.separator:
+                yield blocks
+                return
+            for text in parted(self.path, blocks, self._data.separator, count):
+                yield as_document(text)
             return
         try:
             for text in self._rows(count):
@@ -94,6 +101,17 @@ def find_document_files(path: Path, data: DataConfig) -> DocumentFiles:
 
     files = find_files(path, problem, data.encoding)
     return DocumentFiles(tuple(found[each] for each in files.files), files.skipped)
+
+
+def document_file(path: Path, data: DataConfig) -> DocumentFile:
+    """One file, whatever it is called. Raises CorpusError where it is not to be read, saying why."""
+    try:
+        opened = _opened(path, data)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if isinstance(opened, str):
+        raise CorpusError(f"{path} {opened}")
+    return opened
 
 
 def _opened(path: Path, data: DataConfig) -> DocumentFile | str:

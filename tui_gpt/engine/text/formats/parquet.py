@@ -47,6 +47,17 @@ def find_column(path: Path, wanted: str) -> str:
         return name
 
 
+def require_parquet() -> None:
+    """Raises CorpusError where pyarrow is missing, before anything is fetched that only it can read."""
+    _pyarrow()
+
+
+def count_rows(path: Path) -> int:
+    """How many rows it has, by the footer alone. Raises CorpusError as `find_column` does."""
+    with _open(path) as file:
+        return int(file.metadata.num_rows)
+
+
 def read_rows(path: Path, column: str, errors: Literal["strict", "replace"], count: RowCount) -> Iterator[str]:
     """The text of every row that has some. Raises CorpusError with the number of a row that is no UTF-8."""
     number = 0
