@@ -38,3 +38,14 @@ def write_talks(path: Path, rounds: int = 40) -> Path:
 MODEL: dict[str, Any] = {"family": "qwen3", "n_layer": 2, "n_embd": 48, "n_head": 2, "n_positions": 96}
 LEARNING: dict[str, Any] = {"optimizer": "muon", "learning_rate": 0.02, "max_steps": 120, "batch_size": 16}
 """Enough to answer by heart, and to stop."""
+
+
+def training(text: Path, name: str, *more: str) -> list[str]:
+    """The arguments of the command that learns them by heart."""
+    quick = {"threads": 1, "compile": "off", "precision": "float32", "eval_interval": 60, "sample_tokens": 20}
+    settings = [f"model.{field}={value}" for field, value in MODEL.items()]
+    settings += [f"train.{field}={value}" for field, value in (LEARNING | quick).items()]
+    sets = [
+        part for setting in [*settings, "data.tokenizer=char", "sample.temperature=0"] for part in ("--set", setting)
+    ]
+    return ["train", str(text), "--name", name, "--preset", "tiny", "--device", "cpu", *sets, *more]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tui_gpt.engine.text.token_files import CorpusFacts
     from tui_gpt.engine.text.tokenizer import Tokenizer
 
-_VIEW_CHARACTERS = 72
 _MOST_SKIPPED = 5
 
 
@@ -122,6 +121,11 @@ def fetch(name: str, documents: int | None, as_json: bool) -> None:
 @click.option("--megabytes", type=float, help="How much text a generated corpus makes.")
 @click.option("--documents", type=int, help="Take the first so many documents; 0: all.")
 @click.option("--clean", type=click.Choice(["auto", "on", "off"]), help="Mend and leave out what is broken.")
+@click.option(
+    "--form",
+    type=click.Choice(["auto", "text", "conversations"]),
+    help="Whether all of it is learned, or the answers in it.",
+)
 @click.option("--separator", help="Text at which the documents of a plain text file part.")
 @table_options
 @json_option
@@ -134,6 +138,7 @@ def show(
     megabytes: float | None,
     documents: int | None,
     clean: str | None,
+    form: str | None,
     separator: str | None,
     column: str | None,
     stdin_format: str | None,
@@ -159,6 +164,7 @@ def show(
         corpus_megabytes=megabytes,
         max_documents=documents,
         clean=clean,
+        form=form,
         separator=separator,
         column=column,
     )
@@ -178,8 +184,7 @@ def _as_tree(prepared: PreparedCorpus) -> dict[str, Any]:
     import msgspec
 
     facts: dict[str, Any] = msgspec.to_builtins(prepared.facts)
-    line = _line(prepared.facts.sample)
-    ids = prepared.tokenizer.encode(line)
+    line, ids = prepared.first_line()
     return {
         "source": prepared.source,
         "sha256": prepared.sha256,
@@ -194,13 +199,14 @@ def _as_tree(prepared: PreparedCorpus) -> dict[str, Any]:
 
 def _tell(prepared: PreparedCorpus) -> None:
     facts = prepared.facts
-    ids = prepared.tokenizer.encode(_line(facts.sample))
+    _, ids = prepared.first_line()
     pairs = [
         ("corpus", prepared.source),
         *_of_table(facts),
         ("characters", f"{facts.characters:,}"),
         ("distinct", f"{facts.distinct_characters:,} characters"),
         ("documents", _documents(facts)),
+        *([("answers", f"{facts.answers:,}, of {facts.answer_tokens:,} tokens, are learned")] if facts.answers else []),
         ("size", f"{amount(facts.bytes)} in UTF-8"),
         ("tokenizer", f"{facts.tokenizer}, {facts.vocab_size:,} tokens"),
         (
@@ -240,11 +246,6 @@ def _documents(facts: CorpusFacts) -> str:
     if not facts.longest_document or facts.documents < 2:
         return f"{facts.documents:,}"
     return f"{facts.documents:,}, of {facts.shortest_document:,} to {facts.longest_document:,} characters"
-
-
-def _line(sample: str) -> str:
-    """The first line with something on it, or as much as fits on one."""
-    return next((line for line in sample.split("\n") if line.strip()), sample)[:_VIEW_CHARACTERS]
 
 
 def _written(tokenizer: Tokenizer, token: int) -> str:

@@ -164,6 +164,8 @@ def _facts(facts: Explored) -> Iterator[Content]:
     yield row("characters", f"{facts.characters:,}")
     yield row("distinct", f"{facts.distinct_characters:,}")
     yield row("documents", _documents(facts))
+    if facts.answers:
+        yield row("answers", f"{facts.answers:,}, of {facts.answer_tokens:,} tokens")
     if facts.formats and facts.formats != ["text"]:
         yield row("format", " and ".join(facts.formats))
     if facts.columns:

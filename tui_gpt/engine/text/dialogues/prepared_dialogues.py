@@ -20,6 +20,7 @@ from tui_gpt.engine.text.prepared import PreparedCorpus
 from tui_gpt.engine.text.token_files import DialogueRecord, DialogueRecords, TokenFile
 
 MARKS_FILE, ENDS_FILE = "{part}_marks.bin", "{part}_ends.bin"
+_LINE_TOKENS = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,11 @@ class PreparedDialogues(PreparedCorpus):
     def tokens_per_byte(self) -> float:
         record = self.parts[1].record
         return record.n_answer_tokens / max(1, record.answer_bytes)
+
+    def first_line(self) -> tuple[str, list[int]]:
+        """The beginning of the first conversation as it is learned: with the tokens that stand around its messages."""
+        ids = [int(token) for token in self.train.tokens[: min(_LINE_TOKENS, int(self.parts[0].ends[0]))]]
+        return self.tokenizer.decode(ids), ids
 
     def batches(self, config: RunConfig) -> Batches:
         """What a run of that configuration learns from. Raises ValueError where no answer fits into a row."""
