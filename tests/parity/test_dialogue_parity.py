@@ -208,7 +208,8 @@ def network_that_ends(tokenizer: Tokenizer, family: str) -> tuple[GPT, ModelConf
         for parameter, weight in network.named_parameters():
             scale = parameter.endswith("weight") and "norm" in parameter
             weight.normal_(1.0 if scale else 0.0, 0.3, generator=generator)
-    asked = dialogue_prompt(tokenizer, [Message("user", "the cat")], model.n_positions, 5)
+    messages = [Message("system", "the mat"), Message("user", "the cat")]
+    asked = dialogue_prompt(tokenizer, messages, model.n_positions, 5)
     *_, fifth = Generator(network, tokenizer).stream(asked.ids, SampleConfig(temperature=0, max_new_tokens=5))
     assert network.head is not None and fifth.token_id is not None
     with torch.no_grad():
