@@ -342,6 +342,7 @@ class _Preparation:
                 empty_rows=self._source.empty_rows,
                 shortest_document=min(surveyed.document_lengths),
                 longest_document=max(surveyed.document_lengths),
+                repeats=surveyed.repeats(boundary),
             ),
         )
 
