@@ -105,7 +105,7 @@ def test_facts_tell_of_copies_a_leak_and_how_much_is_read_how_often(home: Path, 
         pane, figures = tab.query_one(CorpusPane), tab.query_one(FiguresPane)
         data = tab.config().data
         await until(pilot, lambda: tab.exploration.data == data and tab.exploration.facts)
-        await until(pilot, lambda: "4 documents, 20 %" in text_of(pane))
+        await until(pilot, lambda: "duplicates 4, 20 %" in text_of(pane))
         assert "shortest   16 characters" in text_of(pane) and "longest    16 characters" in text_of(pane)
         facts = tab.exploration.facts
         assert facts is not None and facts.repeats is not None and facts.repeats.leaked == 2

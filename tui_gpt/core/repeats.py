@@ -57,10 +57,10 @@ def in_words(repeats: Repeats) -> str:
 
 
 def in_short(repeats: Repeats) -> str:
-    """The same where there is little room."""
+    """What was found where there is little room, and what was counted stands beside it."""
     if not repeats.copies:
         return "none"
-    return f"{_about(repeats)}{repeats.copies:,} {repeats.unit}, {_percent(repeats.copied_share)}"
+    return f"{_about(repeats)}{repeats.copies:,}, {_percent(repeats.copied_share).replace('less than', '<')}"
 
 
 def leak_warning(repeats: Repeats) -> str:

@@ -148,6 +148,8 @@ def _facts(facts: Explored) -> Iterator[Content]:
         yield row("shortest", f"{facts.shortest_document:,} characters")
         yield row("longest", f"{facts.longest_document:,} characters")
     if facts.repeats is not None and facts.repeats.worth_saying:
+        if facts.repeats.unit == "paragraphs":
+            yield row("paragraphs", f"{facts.repeats.counted:,}")
         yield row("duplicates", in_short(facts.repeats))
     if facts.formats and facts.formats != ["text"]:
         yield row("format", " and ".join(facts.formats))
