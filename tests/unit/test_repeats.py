@@ -116,6 +116,9 @@ def test_one_document_is_compared_by_paragraphs_and_several_as_they_are() -> Non
 def test_what_the_border_of_the_parts_cuts_in_two_is_no_leak() -> None:
     assert document_repeats([7, 7], [10, 990], 900).leaked == 0
     assert document_repeats([7, 7, 7], [10, 980, 10], 900).leaked == 1
+    # 8 to 12 stands half in either part, and its copy behind it was not trained on as a whole.
+    assert document_repeats([5, 7, 7], [8, 4, 4], 10).leaked == 0
+    assert document_repeats([5, 7, 7], [8, 4, 4], 12).leaked == 1
 
 
 def repeats(**changes: object) -> Repeats:
