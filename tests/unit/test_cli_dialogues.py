@@ -34,7 +34,7 @@ def test_what_is_learned_is_told_before_and_after(fox: Trained, call: Call) -> N
     facts = call("corpora", "show", fox.text, "--tokenizer", "char", home=fox.home)
     assert facts.code == 0, facts.err
     n_tokens = 320 * sum(len(answer) + 1 for answer in ANSWERS.values())
-    assert f"1,280, of {n_tokens:,} tokens, are learned\n" in facts.out
+    assert f"1,280, of {n_tokens:,} tokens: what is learned\n" in facts.out
     assert "<|user|>|W|h|o| |a|r|e| |y|o|u|?|<|end|>|<|assistant|>|A|" in facts.out
     told = call("corpora", "show", fox.text, "--json").json
     assert (told["documents"], told["answers"], told["answer_tokens"]) == (800, 1280, n_tokens)

@@ -269,6 +269,7 @@ class _Preparation:
                 changes=self._source.changes,
                 shortest_document=min(surveyed.document_lengths),
                 longest_document=max(surveyed.document_lengths),
+                repeats=surveyed.repeats(boundary),
             ),
         )
         files.write_bytes(folder / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest)))

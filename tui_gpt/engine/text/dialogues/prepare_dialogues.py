@@ -27,6 +27,7 @@ from tui_gpt.engine.text.dialogues.packing import ANSWER, TURN
 from tui_gpt.engine.text.dialogues.prepared_dialogues import ENDS_FILE, MARKS_FILE, PreparedDialogues
 from tui_gpt.engine.text.given_tokenizer import GivenTokenizer
 from tui_gpt.engine.text.prepared import TRAIN_FILE, VALIDATION_FILE, open_prepared
+from tui_gpt.engine.text.repeats import document_repeats
 from tui_gpt.engine.text.survey import AUTO_CHAR_LIMIT
 from tui_gpt.engine.text.token_files import (
     MANIFEST_FILE,
@@ -57,6 +58,8 @@ class _Survey:
     alphabet: str
     lengths: array[int]
     """Characters of each conversation."""
+    keys: array[int]
+    """By which each is known among the others."""
     n_bytes: int
     answers: int
     empty: int
@@ -157,11 +160,13 @@ class DialoguePreparation:
 
     def _survey(self) -> _Survey:
         expected = max(1, self._source.n_bytes_expected)
-        digest, lengths, alphabet = hashlib.sha256(), array("Q"), set[str]()
+        digest, lengths, keys, alphabet = hashlib.sha256(), array("Q"), array("Q"), set[str]()
         n_bytes = answers = 0
         sample = ""
         for conversation in self._source.conversations():
-            digest.update(_digest_of(conversation))
+            own = _digest_of(conversation)
+            digest.update(own)
+            keys.append(int.from_bytes(own[:8], "little"))
             lengths.append(sum(len(message.content) for message in conversation))
             for message in conversation:
                 alphabet.update(message.content)
@@ -175,7 +180,14 @@ class DialoguePreparation:
                 "and at least one is needed to learn from and one to measure by; choose more of them"
             )
         return _Survey(
-            digest.hexdigest(), "".join(sorted(alphabet)), lengths, n_bytes, answers, self._source.empty, sample
+            sha256=digest.hexdigest(),
+            alphabet="".join(sorted(alphabet)),
+            lengths=lengths,
+            keys=keys,
+            n_bytes=n_bytes,
+            answers=answers,
+            empty=self._source.empty,
+            sample=sample,
         )
 
     def _kind(self, surveyed: _Survey) -> TokenizerKind:
@@ -257,6 +269,7 @@ class DialoguePreparation:
                 empty_rows=surveyed.empty,
                 shortest_document=min(surveyed.lengths),
                 longest_document=max(surveyed.lengths),
+                repeats=document_repeats(surveyed.keys, surveyed.lengths, sum(surveyed.lengths[:n_train])),
                 answers=surveyed.answers,
                 answer_tokens=train_record.n_answer_tokens + validation_record.n_answer_tokens,
             ),
