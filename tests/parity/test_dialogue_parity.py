@@ -10,17 +10,21 @@ from typing import Any
 
 import pytest
 import torch
+from dialogue_sets import write_talks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_models import SHAPE
 from test_tokenizers_parity import TEXTS, TRAINING, foreign_bpe
+from training_runs import Scene, last_words, tiny
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from tui_gpt.core.config import ModelConfig, SampleConfig
 from tui_gpt.core.errors import ModelError
+from tui_gpt.core.model_handler import ModelHandler
 from tui_gpt.engine.generation.dialogue import dialogue_prompt
 from tui_gpt.engine.generation.stream import Generator
 from tui_gpt.engine.interop.huggingface import read_model_folder, write_model_folder
+from tui_gpt.engine.interop.importing import import_model
 from tui_gpt.engine.network import GPT, build_network
 from tui_gpt.engine.text import gpt2_tokenizer
 from tui_gpt.engine.text.bpe_training import train_bpe
@@ -29,6 +33,7 @@ from tui_gpt.engine.text.dialogues.chat_format import CHAT_TOKENS, CHATML_TEMPLA
 from tui_gpt.engine.text.dialogues.conversation import Message, in_turns
 from tui_gpt.engine.text.tokenizer import Tokenizer
 from tui_gpt.engine.text.tokenizer_files import load_tokenizer
+from tui_gpt.engine.training.begin import begin_run
 
 KINDS = (
     *("char", "bpe", "chatml", "chatml of its own template", "extended", "extended with the first ids"),
@@ -279,3 +284,31 @@ def test_more_tokens_behind_gaps_are_refused(tmp_path: Path) -> None:
     assert gapped.vocab_size > tokenizer.vocab_size
     with pytest.raises(ModelError, match="has gaps among its ids"):
         with_chat(gapped)
+
+
+@pytest.mark.parametrize("kind", ["chatml of its own template", "plain"])
+def test_a_model_made_elsewhere_learns_conversations_by_its_own_tokens(
+    kind: str, scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TUI_GPT_HOME", str(scene.home))
+    own = "{# not ours #}" + CHATML_TEMPLATE if kind != "plain" else None
+    tokenizer = foreign(tmp_path / "foreign", chatml=kind != "plain", template=own)
+    model = ModelConfig(family="qwen3", vocab_size=tokenizer.vocab_size + 10, **SHAPE)  # type: ignore[arg-type]
+    write_model_folder(tmp_path / "foreign", build_network(model, 1), model, tokenizer)
+    (tmp_path / "foreign" / "generation_config.json").unlink()
+    import_model(str(tmp_path / "foreign"), name="elsewhere")
+    talks = write_talks(tmp_path / "talks.jsonl", rounds=2)
+    run = begin_run(tiny(talks, max_steps=3, sample_tokens=0), "on", origin="elsewhere")
+    assert scene.train_here(run) == 0, last_words(run)
+    folder = ModelHandler().load("on")
+    loaded, opened = read_model_folder(folder), AutoTokenizer.from_pretrained(folder)
+    assert loaded.config.vocabulary == tokenizer.vocab_size + 10, "padding has room for four tokens more"
+    assert loaded.tokenizer.chat_template == (CHATML_TEMPLATE if own else TEMPLATE)
+    assert set(loaded.tokenizer.specials) - set(tokenizer.specials) == (set() if own else set(CHAT_TOKENS))
+    said = [Message("system", "the mat"), Message("user", "naïve 漢字\n\n12"), Message("assistant", "they'LL")]
+    assert ours(loaded.tokenizer, said, answer_next=True) == theirs(opened, said, answer_next=True)
+    written = json.loads((folder / "generation_config.json").read_bytes())
+    ends = written["eos_token_id"]
+    assert loaded_ends(loaded.tokenizer) <= set(ends)
+    # As a chat format it is the same when it is trained on.
+    assert with_chat(loaded.tokenizer) is loaded.tokenizer
