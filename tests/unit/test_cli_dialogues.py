@@ -69,6 +69,8 @@ def test_what_cannot_be_asked_is_refused(fox: Trained, trained: Trained, call: C
         assert both.code == 2 and "--system is for answers, and --continue asks for none" in both.err
     foreign = call("sample", "fox", "--prompt", "漢?")
     assert foreign.code != 0 and "is not among the 31 characters" in foreign.err
+    system = call("chat", "fox", "--system", "漢", stdin=b"Who are you?\n")
+    assert (system.code, system.out) == (foreign.code, "") and system.err.count("is not among the 31") == 1
     for command in (("sample", "toy", "--prompt", "a"), ("chat", "toy")):
         base = call(*command, "--system", SYSTEM, home=trained.home)
         assert base.code != 0
