@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from array import array
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ from tui_gpt.engine.text.dialogues.prepared_dialogues import ENDS_FILE, MARKS_FI
 from tui_gpt.engine.text.given_tokenizer import GivenTokenizer
 from tui_gpt.engine.text.prepared import TRAIN_FILE, VALIDATION_FILE, open_prepared
 from tui_gpt.engine.text.repeats import document_repeats
-from tui_gpt.engine.text.survey import AUTO_CHAR_LIMIT
+from tui_gpt.engine.text.survey import AUTO_CHAR_LIMIT, evenly_spread
 from tui_gpt.engine.text.token_files import (
     MANIFEST_FILE,
     SCHEMA,
@@ -212,16 +213,14 @@ class DialoguePreparation:
 
                 self._report("training the tokenizer", 0.0)
                 size = max(257, self._data.bpe_vocab_size - N_CHAT_TOKENS)
-                return with_chat(train_bpe(self._training_texts(n_train, size), size))
+                return with_chat(train_bpe(self._training_texts(surveyed, n_train, size), size))
 
-    def _training_texts(self, n_train: int, vocab_size: int) -> Iterator[str]:
-        left = _BPE_SAMPLE_CHARACTERS_PER_TOKEN * vocab_size
-        for number, conversation in enumerate(self._source.conversations()):
-            if number >= n_train or left <= 0:
-                return
-            for message in conversation:
-                left -= len(message.content)
-                yield message.content
+    def _training_texts(self, surveyed: _Survey, n_train: int, vocab_size: int) -> Iterator[str]:
+        """Messages from all over the training part: sets are often sorted by what they are about."""
+        training = itertools.islice(self._source.conversations(), n_train)
+        texts = (message.content for conversation in training for message in conversation)
+        total = sum(surveyed.lengths[:n_train])
+        return evenly_spread(texts, total, _BPE_SAMPLE_CHARACTERS_PER_TOKEN * vocab_size)
 
     # ---- writing
 
