@@ -210,7 +210,7 @@ class ConfigureTab(TabBody):
         pane = self.query_one(CorpusPane)
         facts = exploration.facts
         if facts is not None:
-            pane.show_facts(facts, self._other_tokens())
+            pane.show_facts(facts, self._other_tokens() or self._better_from_a_model())
         elif exploration.problem:
             pane.show_problem(exploration.problem)
         elif exploration.lacking is not None and exploration.data is not None:
@@ -261,6 +261,13 @@ class ConfigureTab(TabBody):
         """Why a run would have other tokens than those of the text, empty where it would not."""
         origin = self.state.origin
         return f"Tokens counted anew; the run uses those of {origin.name}." if origin is not None else ""
+
+    def _better_from_a_model(self) -> str:
+        """What helps who trains a new model on conversations, empty for other texts."""
+        facts = self.exploration.facts
+        if facts is None or not facts.answers:
+            return ""
+        return "A model that knows such texts already learns to answer sooner: Models, c continues one on this."
 
     @work(group="dialog", exclusive=True)
     async def action_browse(self) -> None:
