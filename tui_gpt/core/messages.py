@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from tui_gpt.core.config import DataConfig, RunConfig, SampleConfig
+from tui_gpt.core.corpus_shares import PartFacts
 from tui_gpt.core.errors import TuiGptError
 
 _SHOWN = 200
@@ -223,6 +224,8 @@ class Explored(Message, frozen=True, kw_only=True):
     shortest_document: int = 0
     """In characters; 0 where nobody counted."""
     longest_document: int = 0
+    parts: list[PartFacts] = []
+    """Of a mix, its corpora, the main one first."""
 
 
 class Begun(Message, frozen=True, kw_only=True):

@@ -9,10 +9,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, Literal, Self, cast
 
 import filelock
 import msgspec
@@ -51,7 +51,7 @@ _MOST_SKIPPED = 1000
 _LARGEST_INDEX_BYTES = 1 << 16
 
 
-class _Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True):
     """What is remembered about a source that was read before."""
 
     sha256: str
@@ -73,18 +73,24 @@ def prepare(
     documents the nearest boundary; each row of a table is a document. Documents are separated by `<|endoftext|>`, for
     characters by a blank line. The tokenizer `auto` is the catalogue's choice for a built-in corpus; for files it is
     `char` when the first four million characters have at most 256 distinct ones, else `bpe`. A `tokenizer` that is
-    given (a model's, say) is taken as it is, whatever `data` says of it. With `verify` every byte of files that are
-    there is compared with its hash, and files that are damaged are made again; without it, only their sizes are.
+    given (a model's, say) is taken as it is, whatever `data` says of it. Of several corpora each is prepared by itself,
+    with one tokenizer for all (`mixing`). With `verify` every byte of files that are there is compared with its hash,
+    and files that are damaged are made again; without it, only their sizes are.
 
     Raises CorpusError when there is no such corpus, when it cannot be read, when it has characters that the given
-    tokenizer cannot write, or when the cache cannot be written.
+    tokenizer cannot write, or when the cache cannot be written; ConfigError where `data.mix` is wrong.
     """
     root = cache or locations.cache_dir() / "corpora"
     report = progress or (lambda step, done: None)
     try:
         root.mkdir(parents=True, exist_ok=True)
         given = None if tokenizer is None else GivenTokenizer.of(tokenizer, root)
-        return _Preparation(data, open_source(data), root, report, given, verify=verify).run()
+        if data.mix:
+            from tui_gpt.engine.text.mixing import prepare_mix  # here, because it is made of what is below
+
+            return prepare_mix(data, given, root, report, verify=verify)
+        with Preparation(data, root, report, given, verify=verify) as preparation:
+            return preparation.prepared()
     except OSError as error:
         raise CorpusError(
             f"token files cannot be written to {root}: {error.strerror or error}; free space or set another cache"
@@ -96,67 +102,113 @@ def explore(data: DataConfig, *, progress: Progress | None = None) -> CorpusFact
     return prepare(data, progress=progress).facts
 
 
-class _Preparation:
-    """One call of `prepare`."""
+@contextmanager
+def alone(folder: Path, report: Progress) -> Iterator[None]:
+    """While no other process makes that folder of the cache."""
+    lock = filelock.FileLock(folder.with_name(folder.name + ".lock"))
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=_LOCK_POLL_SECONDS)
+        except filelock.Timeout:
+            report("waiting for another process that prepares this corpus", 0.0)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Preparation:
+    """One corpus on its way to token files. As a context, which holds what it generates until it is left."""
 
     def __init__(
         self,
         data: DataConfig,
-        source: Source,
         root: Path,
         report: Progress,
-        given: GivenTokenizer | None,
+        given: GivenTokenizer | None = None,
         *,
         verify: bool,
     ) -> None:
+        self.source: Source = open_source(data)
+        self.given = given
+        """The tokenizer to take; None: one made from the text."""
         self._verify = verify
-        self._given = given
         self._data = data
-        self._source = source
         self._root = root
         self._report = report
-        self._open_documents: Callable[[], Iterator[Document]] = source.documents
+        self._open_documents: Callable[[], Iterator[Document]] = self.source.documents
+        self._fingerprint = self.source.fingerprint()
+        self._known: Known | None = None
+        self._surveyed: Survey | None = None
+        self._held = ExitStack()
 
-    def run(self) -> PreparedCorpus:
-        fingerprint = self._source.fingerprint()
-        known = self._recall(fingerprint)
-        if known is not None:
-            self._source.empty_rows = known.empty_rows
-            found = self._find_prepared(known)
-            if found is not None:
-                return found
-        with ExitStack() as stack:
-            if self._source.is_generated:
-                handle = stack.enter_context(tempfile.TemporaryFile(dir=self._root))
-                self._open_documents = Spool(self._source, cast("BinaryIO", handle)).documents
-            surveyed = survey(self._open_documents(), self._on_bytes("reading"), self._source.columns)
-            known = _Known(surveyed.sha256, surveyed.suits_char, self._source.empty_rows)
-            prepared = self._find_prepared(known) or self._build_alone(self._folder(known, self._given), surveyed)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._held.close()
+
+    def known(self) -> Known:
+        """What tells this text from others: remembered, or found by reading it. Raises CorpusError."""
+        if self._known is None:
+            self._known = self._recall(self._fingerprint)
+            if self._known is None:
+                self.survey()
+            else:
+                self.source.empty_rows = self._known.empty_rows
+        assert self._known is not None
+        return self._known
+
+    def survey(self) -> Survey:
+        """What reading all of it tells; it is read once. Raises CorpusError."""
+        if self._surveyed is None:
+            if self.source.is_generated:
+                handle = self._held.enter_context(tempfile.TemporaryFile(dir=self._root))  # noqa: SIM115 - held here
+                self._open_documents = Spool(self.source, cast("BinaryIO", handle)).documents
+            self._surveyed = survey(self._open_documents(), self._on_bytes("reading"), self.source.columns)
+            self._known = Known(self._surveyed.sha256, self._surveyed.suits_char, self.source.empty_rows)
+        return self._surveyed
+
+    def prepared(self) -> PreparedCorpus:
+        """The token files: found, or made now. Raises CorpusError and OSError."""
+        prepared = self._find_prepared(self.known())
+        if prepared is None:
+            surveyed = self.survey()
+            known = self.known()
+            prepared = self._find_prepared(known) or self._build_alone(self._folder(known, self.given), surveyed)
         # Only what was the same before and after reading is what was read.
-        if fingerprint is not None and fingerprint == self._source.fingerprint():
-            self._remember(fingerprint, known)
+        if (
+            self._surveyed is not None
+            and self._fingerprint is not None
+            and self._fingerprint == self.source.fingerprint()
+        ):
+            self._remember(self._fingerprint, self.known())
         return prepared
 
-    def _find_prepared(self, known: _Known) -> PreparedCorpus | None:
+    def _find_prepared(self, known: Known) -> PreparedCorpus | None:
         """The token files wanted, if they are there."""
-        if self._given is None:
+        if self.given is None:
             return self._find(self._folder(known))
         # A tokenizer that was made from this very text has token files already, made when it was.
-        for folder in (self._folder(known), self._folder(known, self._given)):
+        for folder in (self._folder(known), self._folder(known, self.given)):
             found = self._find(folder)
-            if found is not None and self._given.is_in(folder):
+            if found is not None and self.given.is_in(folder):
                 return found
         return None
 
+    def kind(self) -> TokenizerKind:
+        """The tokenizer's: the given one's, the one asked for, or what suits the text. Raises CorpusError."""
+        return self._kind(self.known().suits_char)
+
     def _kind(self, suits_char: bool) -> TokenizerKind:
-        if self._given is not None:
-            return self._given.tokenizer.kind
-        choice = self._data.tokenizer if self._data.tokenizer != "auto" else self._source.info.tokenizer
+        if self.given is not None:
+            return self.given.tokenizer.kind
+        choice = self._data.tokenizer if self._data.tokenizer != "auto" else self.source.info.tokenizer
         if choice != "auto":
             return choice
         return "char" if suits_char else "bpe"
 
-    def _folder(self, known: _Known, given: GivenTokenizer | None = None) -> Path:
+    def _folder(self, known: Known, given: GivenTokenizer | None = None) -> Path:
         """Where token files of this text with this tokenizer lie, the same for everyone who wants the same."""
         kind = self._kind(known.suits_char)
         key: dict[str, object] = {
@@ -173,16 +225,16 @@ class _Preparation:
     def _index_file(self, fingerprint: str) -> Path:
         return self._root / "sources" / f"{fingerprint}.json"
 
-    def _recall(self, fingerprint: str | None) -> _Known | None:
+    def _recall(self, fingerprint: str | None) -> Known | None:
         if fingerprint is None:
             return None
         try:
             content = read_given(self._index_file(fingerprint), _LARGEST_INDEX_BYTES)
-            return msgspec.json.decode(content, type=_Known)
+            return msgspec.json.decode(content, type=Known)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
-    def _remember(self, fingerprint: str, known: _Known) -> None:
+    def _remember(self, fingerprint: str, known: Known) -> None:
         path = self._index_file(fingerprint)
         path.parent.mkdir(exist_ok=True)
         files.write_bytes(path, msgspec.json.encode(known), durable=False)
@@ -195,31 +247,23 @@ class _Preparation:
         # The same text may have been prepared under another name.
         facts = msgspec.structs.replace(
             prepared.facts,
-            skipped=self._source.skipped[:_MOST_SKIPPED],
-            formats=self._source.formats,
-            columns=self._source.columns,
-            empty_rows=self._source.empty_rows,
+            skipped=self.source.skipped[:_MOST_SKIPPED],
+            formats=self.source.formats,
+            columns=self.source.columns,
+            empty_rows=self.source.empty_rows,
         )
-        return replace(prepared, source=self._source.info.name, facts=facts)
+        return replace(prepared, source=self.source.info.name, facts=facts)
 
     def _on_bytes(self, step: str) -> Callable[[int], None]:
-        expected = max(self._source.n_bytes_expected, 1)
+        expected = max(self.source.n_bytes_expected, 1)
         return lambda n_bytes: self._report(step, min(1.0, n_bytes / expected))
 
     def _build_alone(self, folder: Path, surveyed: Survey) -> PreparedCorpus:
-        lock = filelock.FileLock(folder.with_name(folder.name + ".lock"))
-        while not lock.is_locked:
-            try:
-                lock.acquire(timeout=_LOCK_POLL_SECONDS)
-            except filelock.Timeout:
-                self._report("waiting for another process that prepares this corpus", 0.0)
-        try:
-            found = self._find(folder)  # the other process may have made it
+        with alone(folder, self._report):
+            found = self._find(folder)  # another process may have made it
             if found is None:
                 self._build(folder, surveyed)
                 found = self._find(folder)
-        finally:
-            lock.release()
         if found is None:
             raise CorpusError(
                 f"the token files just written to {folder} are damaged; check the disk that holds the cache"
@@ -255,7 +299,7 @@ class _Preparation:
         tokens = train.n_tokens + validation.n_tokens
         return Manifest(
             schema=SCHEMA,
-            source=self._source.info.name,
+            source=self.source.info.name,
             sha256=surveyed.sha256,
             dtype=cast("DtypeName", tokenizer.dtype.__name__),
             tokenizer_sha256=files.sha256_file(folder / TOKENIZER_FILE),
@@ -271,19 +315,19 @@ class _Preparation:
                 tokens=tokens,
                 bytes_per_token=(train.n_bytes + validation.n_bytes) / tokens,
                 sample=surveyed.sample,
-                skipped=self._source.skipped[:_MOST_SKIPPED],
-                formats=self._source.formats,
-                columns=self._source.columns,
-                empty_rows=self._source.empty_rows,
+                skipped=self.source.skipped[:_MOST_SKIPPED],
+                formats=self.source.formats,
+                columns=self.source.columns,
+                empty_rows=self.source.empty_rows,
                 shortest_document=min(surveyed.document_lengths),
                 longest_document=max(surveyed.document_lengths),
             ),
         )
 
     def _tokenizer(self, surveyed: Survey, boundary: int) -> Tokenizer:
-        if self._given is not None:
-            self._given.require_characters(surveyed, self._source.info.name)
-            return self._given.tokenizer
+        if self.given is not None:
+            self.given.require_characters(surveyed, self.source.info.name)
+            return self.given.tokenizer
         match self._kind(surveyed.suits_char):
             case "char":
                 separator = CHARACTER_SEPARATOR if len(surveyed.document_lengths) > 1 else ""
@@ -296,13 +340,19 @@ class _Preparation:
                 from tui_gpt.engine.text.bpe_training import train_bpe
 
                 self._report("training the tokenizer", 0.0)
-                return train_bpe(self._training_sample(boundary), self._data.bpe_vocab_size)
+                return train_bpe(self.training_sample(), self._data.bpe_vocab_size)
 
-    def _training_sample(self, boundary: int) -> Iterator[str]:
+    def training_sample(self, share: float = 1.0) -> Iterator[str]:
+        """What a BPE learns from: the training part, or text from all over it where that is long.
+
+        `share` is that of this text in all that is learned from.
+        """
+        boundary = train_characters(self.survey().document_lengths, self._data.validation_fraction)
         blocks = (
             text for part, text in _divided(self._open_documents(), boundary) if text is not None and part == "train"
         )
-        wanted = min(boundary, BPE_SAMPLE_CHARACTERS, BPE_SAMPLE_CHARACTERS_PER_TOKEN * self._data.bpe_vocab_size)
+        most = min(BPE_SAMPLE_CHARACTERS, BPE_SAMPLE_CHARACTERS_PER_TOKEN * self._data.bpe_vocab_size)
+        wanted = min(boundary, max(1, int(share * most)))
         done = 0
         for block in evenly_spread(blocks, boundary, wanted):
             yield block
@@ -312,7 +362,7 @@ class _Preparation:
     def _encode(self, writers: list[TokenFileWriter], surveyed: Survey, boundary: int) -> None:
         train, validation = writers
         written = 0
-        hashed = TextHash(self._source.columns)
+        hashed = TextHash(self.source.columns)
         for part, text in _divided(_hashing(self._open_documents(), hashed), boundary):
             writer = train if part == "train" else validation
             if text is None:
@@ -324,7 +374,7 @@ class _Preparation:
         # Another text of the same length would be kept, and found again, as the one that was surveyed.
         if hashed.hexdigest() != surveyed.sha256:
             raise CorpusError(
-                f"{self._source.info.name} changed while it was being read; try again when nothing writes to it"
+                f"{self.source.info.name} changed while it was being read; try again when nothing writes to it"
             )
 
 

@@ -34,6 +34,16 @@ class PreparedCorpus:
     """The corpus as a person knows it: its name in the catalogue, or the file's."""
     facts: CorpusFacts
 
+    @property
+    def parts(self) -> tuple[PreparedCorpus, ...]:
+        """The corpora that it is made of: of a mix several, else itself."""
+        return (self,)
+
+    @property
+    def tokens_per_byte(self) -> float:
+        """Of the validation text; a loss in nats per token, times this and over ln 2, is bits per byte."""
+        return self.validation.n_tokens / max(1, self.validation.n_bytes)
+
     def batches(self, config: RunConfig) -> Batches:
         """What a run of that configuration learns from. Raises ValueError when the training part fills no window."""
         return WindowBatches.of(self.train.tokens, config)
@@ -70,14 +80,15 @@ def require_length(prepared: PreparedCorpus, n_positions: int, *, can_shorten: b
     Without `can_shorten` the context is a finished model's, and nobody is advised to change it.
     """
     needed = n_positions + 1
-    for name, part in (("training", prepared.train), ("validation", prepared.validation)):
-        if part.n_tokens < needed:
-            ways = ["choose a longer text"]
-            if can_shorten and part.n_tokens > SHORTEST_CONTEXT:
-                ways.append(f"set model.n_positions to at most {part.n_tokens - 1:,}")
-            if part is prepared.validation:
-                ways.append("raise data.validation_fraction")
-            raise CorpusError(
-                f"the {name} part of {prepared.source} has {part.n_tokens:,} tokens, and a context of {n_positions:,} "
-                f"needs at least {needed:,}; {', or '.join(ways)}"
-            )
+    for one in prepared.parts:
+        for name, part in (("training", one.train), ("validation", one.validation)):
+            if part.n_tokens < needed:
+                ways = ["choose a longer text"]
+                if can_shorten and part.n_tokens > SHORTEST_CONTEXT:
+                    ways.append(f"set model.n_positions to at most {part.n_tokens - 1:,}")
+                if part is one.validation:
+                    ways.append("raise data.validation_fraction")
+                raise CorpusError(
+                    f"the {name} part of {one.source} has {part.n_tokens:,} tokens, and a context of {n_positions:,} "
+                    f"needs at least {needed:,}; {', or '.join(ways)}"
+                )

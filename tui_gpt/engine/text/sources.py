@@ -39,6 +39,8 @@ class Source(ABC):
     """Of tables, those that are read."""
     is_table: bool = False
     """Whether documents are rows."""
+    is_plain_text: bool = True
+    """Whether documents are nothing but text, as all parts of a mix must be."""
     empty_rows: int = 0
     """How many rows of tables had no text, once all documents were read."""
 

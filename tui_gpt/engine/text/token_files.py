@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_gpt.core import files
+from tui_gpt.core.corpus_shares import PartFacts
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.given_files import read_given
 from tui_gpt.engine.text.tokenizer import TokenArray, Tokenizer
@@ -61,6 +62,8 @@ class CorpusFacts(msgspec.Struct, frozen=True, kw_only=True):
     shortest_document: int = 0
     """In characters; 0 where nobody counted."""
     longest_document: int = 0
+    parts: tuple[PartFacts, ...] = ()
+    """Of a mix, its corpora, the main one first; what is above tells of all of them together."""
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):

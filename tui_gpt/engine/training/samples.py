@@ -32,7 +32,7 @@ def sample_prompt(corpus: PreparedCorpus, config: RunConfig) -> str:
     """The configured prompt, or the first words of a line or document of the validation text."""
     if config.train.sample_prompt:
         return config.train.sample_prompt
-    tokens = np.asarray(corpus.validation.tokens[:_LOOK_AT_TOKENS])
+    tokens = np.asarray(corpus.parts[0].validation.tokens[:_LOOK_AT_TOKENS])
     ids = [int(token) for token in tokens]
     eot = corpus.tokenizer.eot_id
     if eot is not None and eot in ids[:-1]:

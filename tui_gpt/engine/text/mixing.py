@@ -1,0 +1,331 @@
+"""Several corpora as one: a tokenizer that knows them all, each prepared by itself with it, and their shares.
+
+The token files are those of the corpora, which others of the same tokenizer share. The mix itself is a small folder
+beside them: the tokenizer, and a record of which token files belong to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+
+from tui_gpt.core import files
+from tui_gpt.core.config import DataConfig, RunConfig
+from tui_gpt.core.corpus_shares import WHOLE, CorpusShare, PartFacts, corpus_shares, in_words, unique_names
+from tui_gpt.core.errors import CorpusError, ModelError
+from tui_gpt.core.given_files import read_given
+from tui_gpt.engine.text.batches import Batches, WindowBatches, seed_of_part
+from tui_gpt.engine.text.char_tokenizer import CharTokenizer
+from tui_gpt.engine.text.given_tokenizer import GivenTokenizer
+from tui_gpt.engine.text.mixed_batches import MixedBatches
+from tui_gpt.engine.text.prepare import Preparation, Progress, alone
+from tui_gpt.engine.text.prepared import PreparedCorpus, open_prepared
+from tui_gpt.engine.text.token_files import CHARACTER_SEPARATOR, CorpusFacts, TokenFile
+from tui_gpt.engine.text.tokenizer import Tokenizer, TokenizerKind
+from tui_gpt.engine.text.tokenizer_files import LARGEST_BYTES, load_tokenizer
+from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
+
+MIX_FILE = "mix.json"
+_SCHEMA = 1
+_LARGEST_RECORD_BYTES = 1 << 16
+
+
+class MixRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of `mix.json`."""
+
+    schema: int
+    tokenizer_sha256: str
+    distinct_characters: int
+    """Of all corpora together."""
+    folders: tuple[str, ...]
+    """Names of the folders of token files beside this one, the main corpus' first."""
+
+
+class JoinedTokens(TokenFile):
+    """How much there is in the token files of several corpora; to be read, each corpus has its own."""
+
+    @classmethod
+    def of(cls, files_of_parts: Sequence[TokenFile]) -> JoinedTokens:
+        """All of these, of which there is at least one."""
+        first = files_of_parts[0]
+        n_tokens, n_bytes = (sum(getattr(file, name) for file in files_of_parts) for name in ("n_tokens", "n_bytes"))
+        return cls(first.path.parent, first.dtype, n_tokens, n_bytes)
+
+    @property
+    def tokens(self) -> NDArray[Any]:
+        """Raises TypeError."""
+        raise TypeError("the tokens of a mix lie in those of its parts")
+
+
+@dataclass(frozen=True)
+class MixedCorpus(PreparedCorpus):
+    """Several corpora, each with its share of every step's sequences.
+
+    `train`, `validation` and `facts` tell of all of them together.
+    """
+
+    mixed: tuple[PreparedCorpus, ...]
+    """The main corpus first."""
+    shares: tuple[float, ...]
+    """Of every step's sequences; their sum is 1."""
+
+    @property
+    def parts(self) -> tuple[PreparedCorpus, ...]:
+        return self.mixed
+
+    @property
+    def tokens_per_byte(self) -> float:
+        """A token's bytes are their mean over the shares, as the loss is."""
+        n_bytes = sum(share / part.tokens_per_byte for share, part in zip(self.shares, self.mixed, strict=True))
+        return 1.0 / n_bytes
+
+    def batches(self, config: RunConfig) -> Batches:
+        length, seed, batch_size = config.model.n_positions, config.train.seed, config.train.batch_size
+        windows = [
+            WindowBatches(part.train.tokens, length, batch_size, seed_of_part(seed, number))
+            for number, part in enumerate(self.mixed)
+        ]
+        return MixedBatches(windows, [round(share * WHOLE) for share in self.shares], batch_size)
+
+
+def prepare_mix(
+    data: DataConfig, given: GivenTokenizer | None, root: Path, report: Progress, *, verify: bool
+) -> MixedCorpus:
+    """What `prepare` does where there is a mix. Raises ConfigError, CorpusError and OSError."""
+    shares = corpus_shares(data.corpus, data.mix)
+    with ExitStack() as stack:
+        parts = [
+            stack.enter_context(Preparation(_data_of(data, share), root, _telling(report, share), verify=verify))
+            for share in shares
+        ]
+        _require_plain_text(parts)
+        _require_different(parts)
+        mix = _Mix(data, shares, parts, given, root, report)
+        folder, record, tokenizer = mix.find() or mix.make()
+        taken = GivenTokenizer(tokenizer, record.tokenizer_sha256)
+        prepared = []
+        for part in parts:
+            part.given = taken
+            prepared.append(part.prepared())
+    folders = tuple(part.folder.name for part in prepared)
+    if folders != record.folders:
+        _write_record(folder, msgspec.structs.replace(record, folders=folders))
+    names = unique_names([part.source for part in prepared])
+    named = tuple(replace(part, source=name) for part, name in zip(prepared, names, strict=True))
+    facts = _facts(named, shares, record.distinct_characters)
+    return MixedCorpus(
+        folder=folder,
+        tokenizer=tokenizer,
+        train=JoinedTokens.of([part.train for part in named]),
+        validation=JoinedTokens.of([part.validation for part in named]),
+        sha256=_sha256_of_texts([part.sha256 for part in named], shares),
+        source=in_words(facts.parts),
+        facts=facts,
+        mixed=named,
+        shares=tuple(share.share for share in shares),
+    )
+
+
+def require_intact(folder: Path) -> None:
+    """Read every byte of the token files that belong to a prepared corpus, a mix or not.
+
+    Raises CorpusError when one is missing or damaged.
+    """
+    if not (folder / MIX_FILE).exists():
+        open_prepared(folder, verify=True)
+        return
+    for name in _read_record(folder).folders:
+        open_prepared(folder.parent / Path(name).name, verify=True)
+
+
+def _data_of(data: DataConfig, share: CorpusShare) -> DataConfig:
+    """The settings of one corpus by itself. A column is named for the main one; in the others it is looked for."""
+    is_main = share.corpus == data.corpus
+    part: DataConfig = msgspec.structs.replace(data, corpus=share.corpus, mix=(), column=data.column if is_main else "")
+    return part
+
+
+def _telling(report: Progress, share: CorpusShare) -> Progress:
+    name = Path(share.corpus).name or share.corpus
+    return lambda step, done: report(f"{name}: {step}", done)
+
+
+def _require_plain_text(parts: Sequence[Preparation]) -> None:
+    """Raise CorpusError where a part is something else: what counts as a target would differ from row to row."""
+    for part in parts:
+        if not part.source.is_plain_text:
+            raise CorpusError(
+                f"{part.source.info.name} is not plain text, and a mix is made of plain texts only; train on it by "
+                "itself, or leave it out of data.mix"
+            )
+
+
+def _require_different(parts: Sequence[Preparation]) -> None:
+    seen: dict[str, str] = {}
+    for part in parts:
+        digest, name = part.known().sha256, part.source.info.name
+        if digest in seen:
+            raise CorpusError(f"{seen[digest]} and {name} have the same text; leave one of them out of data.mix")
+        seen[digest] = name
+
+
+def _sha256_of_texts(digests: Sequence[str], shares: Sequence[CorpusShare]) -> str:
+    """What stands for all the texts and their shares."""
+    lines = (f"{digest} {share.weight}\n" for digest, share in zip(digests, shares, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Mix:
+    """The folder of a mix: found, or made."""
+
+    data: DataConfig
+    shares: tuple[CorpusShare, ...]
+    parts: Sequence[Preparation]
+    given: GivenTokenizer | None
+    root: Path
+    report: Progress
+
+    def _kind(self) -> TokenizerKind:
+        if self.given is not None:
+            return self.given.tokenizer.kind
+        if self.data.tokenizer != "auto":
+            return self.data.tokenizer
+        kinds = {part.kind() for part in self.parts}
+        return kinds.pop() if len(kinds) == 1 else "bpe"
+
+    def _folder(self) -> Path:
+        kind = self._kind()
+        key = {
+            "mix": _SCHEMA,
+            "sha256": _sha256_of_texts([part.known().sha256 for part in self.parts], self.shares),
+            "tokenizer": kind,
+            "bpe_vocab_size": self.data.bpe_vocab_size if kind == "bpe" and self.given is None else None,
+            "validation_fraction": self.data.validation_fraction,
+            "tokenizer_sha256": None if self.given is None else self.given.sha256,
+        }
+        return self.root / hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:32]
+
+    def find(self) -> tuple[Path, MixRecord, Tokenizer] | None:
+        """The folder with what is in it; None where there is none, or it is damaged."""
+        folder = self._folder()
+        try:
+            record = _read_record(folder)
+            content = read_given(folder / TOKENIZER_FILE, LARGEST_BYTES)
+            if hashlib.sha256(content).hexdigest() != record.tokenizer_sha256:
+                return None
+            return folder, record, load_tokenizer(folder)
+        except (OSError, ModelError, CorpusError):
+            return None
+
+    def make(self) -> tuple[Path, MixRecord, Tokenizer]:
+        """The folder, written now. Raises CorpusError and OSError."""
+        for part in self.parts:
+            part.survey()
+        folder = self._folder()  # of what was read just now, whatever was remembered
+        with alone(folder, self.report):
+            return self.find() or self._write(folder)
+
+    def _write(self, folder: Path) -> tuple[Path, MixRecord, Tokenizer]:
+        alphabet = "".join(sorted(set().union(*(part.survey().alphabet for part in self.parts))))
+        tokenizer = self._tokenizer(alphabet)
+        temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.tmp")
+        temporary.mkdir()
+        try:
+            tokenizer.save(temporary)
+            record = MixRecord(
+                schema=_SCHEMA,
+                tokenizer_sha256=files.sha256_file(temporary / TOKENIZER_FILE),
+                distinct_characters=len(alphabet),
+                folders=(),
+            )
+            _write_record(temporary, record)
+            if folder.exists():  # damaged, or it would have been found
+                shutil.rmtree(folder)
+            temporary.rename(folder)
+            files.fsync_dir(folder.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return folder, record, tokenizer
+
+    def _tokenizer(self, alphabet: str) -> Tokenizer:
+        if self.given is not None:
+            return self.given.tokenizer
+        match self._kind():
+            case "char":
+                several = any(len(part.survey().document_lengths) > 1 for part in self.parts)
+                return CharTokenizer(alphabet + (CHARACTER_SEPARATOR if several else ""))
+            case "gpt2":
+                from tui_gpt.engine.text.gpt2_tokenizer import gpt2_tokenizer
+
+                return gpt2_tokenizer()
+            case "bpe":
+                from tui_gpt.engine.text.bpe_training import train_bpe
+
+                samples = (
+                    part.training_sample(share.share) for part, share in zip(self.parts, self.shares, strict=True)
+                )
+                return train_bpe(chain.from_iterable(samples), self.data.bpe_vocab_size)
+
+
+def _read_record(folder: Path) -> MixRecord:
+    path = folder / MIX_FILE
+    try:
+        record = msgspec.json.decode(read_given(path, _LARGEST_RECORD_BYTES), type=MixRecord)
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be read: {error.strerror}; prepare the corpus again") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CorpusError(f"{path} is damaged ({error}); prepare the corpus again") from None
+    if record.schema != _SCHEMA:
+        raise CorpusError(f"{path} was written by another version of tui-gpt; prepare the corpus again")
+    return record
+
+
+def _write_record(folder: Path, record: MixRecord) -> None:
+    files.write_bytes(folder / MIX_FILE, msgspec.json.format(msgspec.json.encode(record)))
+
+
+def _facts(parts: Sequence[PreparedCorpus], shares: Sequence[CorpusShare], distinct_characters: int) -> CorpusFacts:
+    """Sums over the corpora; columns and sample are the main one's, as the configuration's column is."""
+    every = [part.facts for part in parts]
+    main = every[0]
+    n_bytes, tokens = sum(facts.bytes for facts in every), sum(facts.tokens for facts in every)
+    rate = parts[0].train.n_tokens / shares[0].weight
+    return CorpusFacts(
+        characters=sum(facts.characters for facts in every),
+        bytes=n_bytes,
+        distinct_characters=distinct_characters,
+        documents=sum(facts.documents for facts in every),
+        tokenizer=main.tokenizer,
+        vocab_size=main.vocab_size,
+        tokens=tokens,
+        bytes_per_token=n_bytes / tokens,
+        sample=main.sample,
+        skipped=tuple(reason for facts in every for reason in facts.skipped),
+        formats=tuple(dict.fromkeys(name for facts in every for name in facts.formats)),
+        columns=main.columns,
+        empty_rows=sum(facts.empty_rows for facts in every),
+        shortest_document=min(facts.shortest_document for facts in every),
+        longest_document=max(facts.longest_document for facts in every),
+        parts=tuple(
+            PartFacts(
+                source=part.source,
+                share=share.share,
+                sha256=part.sha256,
+                train_tokens=part.train.n_tokens,
+                validation_tokens=part.validation.n_tokens,
+                readings=rate * share.weight / part.train.n_tokens,
+            )
+            for part, share in zip(parts, shares, strict=True)
+        ),
+    )
