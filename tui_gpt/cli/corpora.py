@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui_gpt.cli.completion import corpus_names
-from tui_gpt.cli.corpus_input import given_corpus, table_options
+from tui_gpt.cli.corpus_input import given_corpus, mix_option, table_options
 from tui_gpt.cli.options import echo_json, help_without_command, json_option, overlay
 from tui_gpt.cli.tables import amount, echo_pairs, echo_table
 
@@ -31,6 +31,7 @@ def command(context: click.Context) -> None:
       tui-gpt corpora show stories --megabytes 1
       tui-gpt corpora show book.txt --tokenizer bpe --json
       tui-gpt corpora show reviews.jsonl.gz --column body
+      tui-gpt corpora show stories --mix python-docs=0.25
       zcat book.txt.gz | tui-gpt corpora show -
     """
     help_without_command(context)
@@ -62,6 +63,7 @@ def list_corpora(as_json: bool) -> None:
 @click.option("--errors", type=click.Choice(["strict", "replace"]), help="What to do with bytes that do not decode.")
 @click.option("--megabytes", type=float, help="How much text a generated corpus makes.")
 @table_options
+@mix_option
 @json_option
 def show(
     name: str,
@@ -72,6 +74,7 @@ def show(
     megabytes: float | None,
     column: str | None,
     stdin_format: str | None,
+    mix: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Tell what is in a corpus.
@@ -87,6 +90,7 @@ def show(
     _, tree = overlay(
         "data",
         corpus=given_corpus(name, stdin_format),
+        mix=mix or None,
         tokenizer=tokenizer,
         bpe_vocab_size=bpe_vocab_size,
         encoding=encoding,
@@ -129,6 +133,7 @@ def _tell(prepared: PreparedCorpus) -> None:
     ids = prepared.tokenizer.encode(_line(facts.sample))
     pairs = [
         ("corpus", prepared.source),
+        *_of_mix(facts),
         *_of_table(facts),
         ("characters", f"{facts.characters:,}"),
         ("distinct", f"{facts.distinct_characters:,} characters"),
@@ -149,6 +154,17 @@ def _tell(prepared: PreparedCorpus) -> None:
     if len(facts.skipped) > _MOST_SKIPPED:
         left_out.append(f"and {len(facts.skipped) - _MOST_SKIPPED} more")
     echo_pairs(pairs + ([("left out", "\n".join(left_out))] if left_out else []))
+
+
+def _of_mix(facts: CorpusFacts) -> list[tuple[str, str]]:
+    """What only several corpora have, the main one first."""
+    return [
+        (
+            f"{100 * part.share:g} %",
+            f"{part.source}, {part.train_tokens:,} + {part.validation_tokens:,} tokens, {part.readings:.3g} x an epoch",
+        )
+        for part in facts.parts
+    ]
 
 
 def _of_table(facts: CorpusFacts) -> list[tuple[str, str]]:

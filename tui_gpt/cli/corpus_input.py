@@ -19,6 +19,13 @@ _format_option = click.option(
     "--format", "stdin_format", type=click.Choice(CONTENTS), help="What comes on standard input (-): text, or a table."
 )
 
+mix_option = click.option(
+    "--mix",
+    multiple=True,
+    metavar="CORPUS=SHARE",
+    help="Mix this corpus in, with this share of every step's sequences, e.g. python-docs=0.25. May be repeated.",
+)
+
 
 def table_options(function: F) -> F:
     """--column and --format."""

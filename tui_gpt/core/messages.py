@@ -227,6 +227,11 @@ class Explored(Message, frozen=True, kw_only=True):
     parts: list[PartFacts] = []
     """Of a mix, its corpora, the main one first."""
 
+    @property
+    def epoch_tokens(self) -> int:
+        """The training tokens; of a mix, those that are read until the main corpus was read once."""
+        return round(self.parts[0].train_tokens / self.parts[0].share) if self.parts else self.train_tokens
+
 
 class Begun(Message, frozen=True, kw_only=True):
     """A run is on disk and waits for its trainer."""

@@ -61,10 +61,8 @@ def _front_matter(record: ModelRecord) -> Iterator[str]:
     `datasets` and `model-index` are for data sets that lie on the Hub, by their ids there; the corpora here do not.
     """
     yield "---"
-    # A file of a person may be named like a built-in corpus; its setting is then a path.
-    source = record.corpus.source if record.corpus else None
-    if source in _LANGUAGES and source == _setting(record, "data", "corpus"):
-        yield f"language: {_LANGUAGES[source]}"
+    if record.corpus and (language := _language(record)):
+        yield f"language: {language}"
     yield from ("library_name: transformers", "pipeline_tag: text-generation")
     if record.license:
         # A JSON string is a YAML string, whatever is in it.
@@ -74,10 +72,25 @@ def _front_matter(record: ModelRecord) -> Iterator[str]:
     yield from ("tags:", "- tui-gpt", f"- {json.dumps(record.family)}", "---")
 
 
+def _language(record: ModelRecord) -> str | None:
+    """The one language of all that it was trained on, where that is known."""
+    # A file of a person may be named like a built-in corpus; its setting is then a path, and the source just its name.
+    names = [_setting(record, "data", "corpus"), *(entry.rpartition("=")[0] for entry in _mix(record))]
+    languages = {_LANGUAGES.get(name) if isinstance(name, str) else None for name in names}
+    is_whole = len(names) > 1 or (record.corpus is not None and record.corpus.source == names[0])
+    return languages.pop() if len(languages) == 1 and is_whole else None
+
+
+def _mix(record: ModelRecord) -> list[str]:
+    mix = _setting(record, "data", "mix")
+    return [entry for entry in mix if isinstance(entry, str)] if isinstance(mix, list | tuple) else []
+
+
 def _facts(record: ModelRecord) -> Iterator[str]:
     yield from (f"# {record.name}", "", _OPENING, "", f"- Model: {describe_model(record)}")
     if record.corpus is not None:
-        yield f"- Trained on: {_code(record.corpus.source)} (SHA-256 of the text: {_code(record.corpus.sha256)})"
+        what = "texts and shares" if _mix(record) else "text"
+        yield f"- Trained on: {_code(record.corpus.source)} (SHA-256 of the {what}: {_code(record.corpus.sha256)})"
     if record.tokenizer is not None:
         yield f"- Tokenizer: {record.tokenizer.kind}, {record.tokenizer.vocab_size:,} tokens"
     if training := describe_training(record):

@@ -11,8 +11,8 @@ import psutil
 
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.config_loading import with_vocabulary
-from tui_gpt.core.corpora import CATALOGUE, corpus_path
 from tui_gpt.core.corpus_formats import bare_name
+from tui_gpt.core.corpus_shares import absolute, corpus_shares
 from tui_gpt.core.errors import ConfigError, CorpusError, RunError, TuiGptError
 from tui_gpt.core.names import check_name, name_from
 from tui_gpt.core.runs.records import DataRecord, RunRecord, utc_now
@@ -76,6 +76,8 @@ def begin_run(
             validation_bytes=corpus.validation.n_bytes,
             prepared=corpus.folder.name,
             tokenizer_sha256=source.files[TOKENIZER_FILE].sha256 if source else "",
+            rows_per_epoch=corpus.batches(resolved).rows_per_epoch,
+            tokens_per_byte=corpus.tokens_per_byte,
         ),
         parent=origin,
         from_model=source is not None,
@@ -146,11 +148,12 @@ def _with_shape_of(origin: Origin, config: RunConfig) -> RunConfig:
 
 def _resolve(config: RunConfig, corpus: PreparedCorpus) -> RunConfig:
     """The configuration with everything that depends on the corpus written out, so that it means the same later."""
-    path = config.data.corpus
+    shares = corpus_shares(config.data.corpus, config.data.mix)[1:]
     data = msgspec.structs.replace(
         config.data,
         tokenizer=corpus.tokenizer.kind,
-        corpus=path if path in CATALOGUE else str(corpus_path(path).absolute()),
+        corpus=absolute(config.data.corpus),
+        mix=tuple(str(msgspec.structs.replace(share, corpus=absolute(share.corpus))) for share in shares),
         column=corpus.facts.columns[0] if len(corpus.facts.columns) == 1 else config.data.column,
     )
     resolved: RunConfig = msgspec.structs.replace(config, data=data)

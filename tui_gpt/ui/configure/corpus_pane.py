@@ -137,6 +137,8 @@ def _facts(facts: Explored) -> Iterator[Content]:
     def row(name: str, value: str) -> Content:
         return Content.assemble((f"{name:<11}", "$foreground-muted"), safe_text(value, newlines=False))
 
+    for part in facts.parts:
+        yield row(f"{100 * part.share:g} %", f"{part.source}, {part.train_tokens:,} tokens, {part.readings:.3g} x")
     yield row("characters", f"{facts.characters:,}")
     yield row("distinct", f"{facts.distinct_characters:,}")
     yield row("documents", _documents(facts))

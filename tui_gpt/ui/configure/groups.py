@@ -32,7 +32,7 @@ def _of(section: str, names: str) -> tuple[str, ...]:
 _ORDER = (
     Group("Run", ("name", *ENDS)),
     Group("Model", _of("model", "family n_layer n_embd n_head n_positions dropout")),
-    Group("Text", _of("data", "corpus tokenizer bpe_vocab_size")),
+    Group("Text", _of("data", "corpus mix tokenizer bpe_vocab_size")),
     Group("Training", _of("train", "batch_size optimizer learning_rate muon_learning_rate schedule warmup_steps")),
     Group(
         "More of the model",
@@ -66,6 +66,7 @@ _ORDER = (
 
 EMPTY_MEANS = {
     "name": "from the corpus",
+    "data.mix": "the corpus alone",
     "model.vocab_size": "the tokenizer's",
     "model.n_kv_head": "as n_head",
     "model.head_dim": "n_embd / n_head",
