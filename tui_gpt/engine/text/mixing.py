@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tui_gpt.core import files
 from tui_gpt.core.config import DataConfig, RunConfig
+from tui_gpt.core.corpora import find
 from tui_gpt.core.corpus_shares import WHOLE, CorpusShare, PartFacts, corpus_shares, in_words, unique_names
 from tui_gpt.core.errors import CorpusError, ModelError
 from tui_gpt.core.given_files import read_given
@@ -156,7 +157,7 @@ def _data_of(data: DataConfig, share: CorpusShare) -> DataConfig:
 
 
 def _telling(report: Progress, share: CorpusShare) -> Progress:
-    name = Path(share.corpus).name or share.corpus
+    name = find(share.corpus).name
     return lambda step, done: report(f"{name}: {step}", done)
 
 
