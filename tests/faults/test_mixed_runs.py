@@ -1,4 +1,4 @@
-"""A run on a mix of corpora: killed anywhere it learns what it would have learned, and every figure tells of the parts."""
+"""A run on a mix: killed anywhere it learns what it would have learned, and its figures tell of every corpus."""
 
 from __future__ import annotations
 

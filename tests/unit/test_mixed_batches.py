@@ -1,4 +1,4 @@
-"""In every step each corpus of a mix has its share, as exactly as whole sequences allow, and all of it is arithmetic."""
+"""In every step each corpus of a mix has its share, as exactly as whole sequences allow; all of it is arithmetic."""
 
 from __future__ import annotations
 

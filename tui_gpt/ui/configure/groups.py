@@ -32,7 +32,7 @@ def _of(section: str, names: str) -> tuple[str, ...]:
 _ORDER = (
     Group("Run", ("name", *ENDS)),
     Group("Model", _of("model", "family n_layer n_embd n_head n_positions dropout")),
-    Group("Text", _of("data", "corpus mix tokenizer bpe_vocab_size")),
+    Group("Text", _of("data", "corpus tokenizer bpe_vocab_size")),
     Group("Training", _of("train", "batch_size optimizer learning_rate muon_learning_rate schedule warmup_steps")),
     Group(
         "More of the model",
@@ -41,7 +41,7 @@ _ORDER = (
             "vocab_size n_kv_head head_dim n_inner tie_word_embeddings layer_norm_epsilon rope_theta",
         ),
     ),
-    Group("More of the text", _of("data", "corpus_megabytes validation_fraction encoding errors")),
+    Group("More of the text", _of("data", "mix corpus_megabytes validation_fraction encoding errors")),
     Group(
         "Optimizers",
         _of(
