@@ -129,7 +129,9 @@ class CorpusPane(Vertical):
             "The text to learn from: a built-in corpus, a file, or a folder of files. A file is text, or a table of "
             "which every row is a document (.jsonl, .csv, .tsv, .parquet; data.column names the column), compressed or "
             "not (.gz, .zst). It is read in the "
-            "background and turned into tokens once; after that training starts at once.\n\n" + "\n\n".join(pages),
+            "background and turned into tokens once; after that training starts at once. data.mix mixes further corpora "
+            "in: the facts then begin with the share of each in every step, and how often it is read while the first "
+            "one is read once.\n\n" + "\n\n".join(pages),
         )
 
 
@@ -138,7 +140,7 @@ def _facts(facts: Explored) -> Iterator[Content]:
         return Content.assemble((f"{name:<11}", "$foreground-muted"), safe_text(value, newlines=False))
 
     for part in facts.parts:
-        yield row(f"{100 * part.share:g} %", f"{part.source}, {part.train_tokens:,} tokens, {part.readings:.3g} x")
+        yield row(f"{100 * part.share:g} %", f"{part.source}, {part.readings:.3g} x")
     yield row("characters", f"{facts.characters:,}")
     yield row("distinct", f"{facts.distinct_characters:,}")
     yield row("documents", _documents(facts))
