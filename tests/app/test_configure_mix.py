@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 
 from tui_gpt.ui.app import TuiGpt
 from tui_gpt.ui.configure.corpus_pane import CorpusPane
+from tui_gpt.ui.configure.summary import Summary
 from tui_gpt.ui.tabs.configure import ConfigureTab
 
 CATS = "The cat sat on the mat. " * 100
@@ -37,7 +38,7 @@ def test_a_mix_is_explored_with_every_share_and_a_part_that_is_not_there_leads_t
         await until(pilot, lambda: "75 %" in text_of(pane) and "25 %" in text_of(pane))
         assert "cats.txt, 1 x" in text_of(pane) and "\x1b" not in text_of(pane)
         assert facts.epoch_tokens == 2160 / 0.75
-        await until(pilot, lambda: "on cats.txt and 1 other" in text_of(app.screen))
+        await until(pilot, lambda: "on cats.txt and 1 other" in " ".join(text_of(tab.query_one(Summary)).split()))
 
         tab.state.choose_preset("tiny")
         tab.form.put_all()

@@ -129,8 +129,8 @@ class CorpusPane(Vertical):
             "The text to learn from: a built-in corpus, a file, or a folder of files. A file is text, or a table of "
             "which every row is a document (.jsonl, .csv, .tsv, .parquet; data.column names the column), compressed or "
             "not (.gz, .zst). It is read in the "
-            "background and turned into tokens once; after that training starts at once. data.mix mixes further corpora "
-            "in: the facts then begin with the share of each in every step, and how often it is read while the first "
+            "background and turned into tokens once; after that training starts at once. With further corpora in "
+            "data.mix the facts begin with the share of each in every step, and how often it is read while the first "
             "one is read once.\n\n" + "\n\n".join(pages),
         )
 
