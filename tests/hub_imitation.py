@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on loopback, as far as its client asks when it fetches a model."""
+"""A Hugging Face Hub on loopback, as far as its client asks when it fetches a model or a data set."""
 
 from __future__ import annotations
 
@@ -43,6 +43,10 @@ class Hub(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
         self.repositories: dict[str, Repository] = {}
+        """Models by their names, data sets by `datasets/` and their names."""
+        self.lies: dict[str, bytes] = {}
+        """What is sent in place of the content of a file, under the hash and the length of the right one."""
+        self.requests = 0
         self.breaks_after: int | None = None
         """Bytes of a file's content after which the connection ends, every time."""
         self.held: threading.Event | None = None
@@ -73,11 +77,14 @@ class _Answer(BaseHTTPRequestHandler):
         """Nothing on stderr."""
 
     def _answer(self, *, with_body: bool) -> None:
-        path = unquote(urlsplit(self.path).path).strip("/").split("/")
-        if path[:2] == ["api", "models"]:
-            repository, rest = self.server.repositories.get("/".join(path[2:4])), path[4:]
-        else:
-            repository, rest = self.server.repositories.get("/".join(path[:2])), path[2:]
+        self.server.requests += 1
+        path = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
+        kind = ""
+        if path[:1] == ["api"]:
+            kind, path = "datasets/" if path[1] == "datasets" else "", path[2:]
+        elif path[:1] == ["datasets"]:
+            kind, path = "datasets/", path[1:]
+        repository, rest = self.server.repositories.get(kind + "/".join(path[:2])), path[2:]
         if repository is None:
             self._error(401, "RepoNotFound")
         elif repository.status != 200:
@@ -94,7 +101,7 @@ class _Answer(BaseHTTPRequestHandler):
             self._json(entries)
         else:
             siblings = [{"rfilename": name} for name in found[1]]
-            self._json({"id": "/".join(path[2:4]), "sha": found[0], "siblings": siblings, "private": False})
+            self._json({"id": "/".join(path[:2]), "sha": found[0], "siblings": siblings, "private": False})
 
     def _json(self, content: object) -> None:
         body = json.dumps(content).encode()
@@ -131,6 +138,7 @@ class _Answer(BaseHTTPRequestHandler):
                 self.server.holding = True
                 self.server.held.wait(60)
             until = self.server.breaks_after
+            content = self.server.lies.get(name, content)
             body = content[start:] if until is None else content[start : start + until]
             self.wfile.write(body)
             self.server.sent += len(body)

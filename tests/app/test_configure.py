@@ -106,6 +106,7 @@ SPECIAL = {
     "data.mix": ('["python-docs=0.25"]', '["python-docs=2"]'),
     "data.encoding": ("latin-1", ""),
     "data.column": ("body", "x" * 201),
+    "data.separator": ("|", "x" * 201),
     "train.sample_prompt": (r"Once\n", ""),
     "train.device": ("cpu", "toaster"),
     "model.head_dim": ("32", "33"),

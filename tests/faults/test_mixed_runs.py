@@ -79,12 +79,12 @@ def test_an_evaluation_tells_the_loss_on_each_corpus_and_their_mean_by_shares(
         assert values["val_loss"] == pytest.approx(mean)
     corpus, model = prepare(run.record.config.data), ModelHandler().get("bard")
     network = read_model_folder(model.folder).network
-    found = {part.source: evaluate_tokens(network, part.validation.tokens).loss for part in corpus.parts}
+    found = {part.source: evaluate_tokens(network, part.validation.tokens).loss for part in corpus.corpora}
     assert part_losses(told[-1]) == found
     data: DataRecord = run.record.data
     assert data.source == "stories.txt with 30 % figures.txt and 10 % list.txt"
-    assert data.n_train_tokens == sum(part.train.n_tokens for part in corpus.parts)
-    assert data.rows_per_epoch == pytest.approx(((corpus.parts[0].train.n_tokens - 1) // 32 - 1) / 0.6)
+    assert data.n_train_tokens == sum(part.train.n_tokens for part in corpus.corpora)
+    assert data.rows_per_epoch == pytest.approx(((corpus.corpora[0].train.n_tokens - 1) // 32 - 1) / 0.6)
     assert told[-1]["bits_per_byte"] == bits_per_byte(data, told[-1]["val_loss"])  # type: ignore[arg-type]
     assert model.record is not None and model.record.val_loss == told[-1]["val_loss"]
     assert "(stories.txt " in capsys.readouterr().out
@@ -126,7 +126,7 @@ def test_token_files_of_a_part_that_are_damaged_under_a_trainer_are_named(scene:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUI_GPT_HOME", str(scene.home))
         assert _damage_to_tokens(run, IndexError()) == ""
-        part = prepare(run.record.config.data).parts[2].train.path
+        part = prepare(run.record.config.data).corpora[2].train.path
         part.write_bytes(b"\xff" * part.stat().st_size)
         assert "were changed while run bard learned from them" in _damage_to_tokens(run, IndexError())
 

@@ -76,7 +76,8 @@ def test_a_corpus_is_told_in_numbers_a_sample_and_tokens(trained: Trained, call:
 def test_generated_corpora_take_a_size(call: Call, home: Path) -> None:
     found = call("corpora", "show", "stories", "--megabytes", "0.02", "--tokenizer", "char", "--json", home=home).json
     assert 20_000 <= found["bytes"] <= 30_000
-    assert [corpus["name"] for corpus in call("corpora", "list", "--json").json] == ["stories", "python", "python-docs"]
+    names = ["stories", "python", "python-docs", "shakespeare", "tinystories", "wikitext-2"]
+    assert [corpus["name"] for corpus in call("corpora", "list", "--json").json] == names
 
 
 def test_what_config_show_prints_is_the_same_configuration(call: Call, home: Path, tmp_path: Path) -> None:

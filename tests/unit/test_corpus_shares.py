@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_gpt.core.config_loading import build_config, parse_setting
-from tui_gpt.core.corpus_shares import MIX, WHOLE, absolute, corpus_shares, unique_names
+from tui_gpt.core.corpus_shares import MIX, WHOLE, corpus_shares, unique_names
 from tui_gpt.core.errors import ConfigError
 
 END = {"train": {"max_steps": 1}}
@@ -81,7 +80,6 @@ def test_any_text_is_a_share_or_a_sentence(text: str) -> None:
 
 def test_a_file_called_like_a_built_in_corpus_is_another_one() -> None:
     assert len(corpus_shares("stories", ["./stories=0.5"])) == 2
-    assert absolute("stories") == "stories" and absolute("./stories") == str(Path.cwd() / "stories")
 
 
 def test_a_setting_takes_one_corpus_or_a_list() -> None:

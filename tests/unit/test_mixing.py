@@ -10,11 +10,11 @@ import pytest
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.config_loading import build_config
 from tui_gpt.core.errors import ConfigError, CorpusError
-from tui_gpt.engine.text import mixing, sources
+from tui_gpt.engine.text import sources
 from tui_gpt.engine.text.char_tokenizer import CharTokenizer
 from tui_gpt.engine.text.mixing import MIX_FILE, MixedCorpus, require_intact
 from tui_gpt.engine.text.prepare import Preparation, prepare
-from tui_gpt.engine.text.prepared import PreparedCorpus, require_length
+from tui_gpt.engine.text.prepared import PreparedCorpus
 
 CATS = "The cat sat on the mat. " * 300
 FIGURES = "0123456789 + 98 = ?\n" * 200
@@ -53,8 +53,8 @@ def written(part: PreparedCorpus) -> str:
 @pytest.mark.parametrize("tokenizer", ["char", "bpe", "auto"])
 def test_one_tokenizer_writes_all_of_them(texts: tuple[Path, Path], cache: Path, tokenizer: str) -> None:
     corpus = mixed(mix_of(texts, tokenizer=tokenizer, bpe_vocab_size=300), cache)
-    assert [written(part) for part in corpus.parts] == [CATS, FIGURES]
-    for part in corpus.parts:
+    assert [written(part) for part in corpus.corpora] == [CATS, FIGURES]
+    for part in corpus.corpora:
         assert part.tokenizer.vocab_size == corpus.tokenizer.vocab_size == corpus.facts.vocab_size
         assert (part.folder / "tokenizer.json").read_bytes() == (corpus.folder / "tokenizer.json").read_bytes()
     if tokenizer == "bpe":
@@ -104,7 +104,7 @@ def test_a_second_preparation_reads_nothing(
     first = mixed(data, cache)
     monkeypatch.setattr(Preparation, "survey", lambda self: pytest.fail("it was read again"))
     again = mixed(data, cache, verify=True)
-    assert [part.folder for part in again.parts] == [part.folder for part in first.parts]
+    assert [part.folder for part in again.corpora] == [part.folder for part in first.corpora]
     assert again.facts == first.facts and again.folder == first.folder
 
 
@@ -116,7 +116,7 @@ def test_a_tokenizer_that_is_given_is_taken_and_another_share_uses_the_same_toke
     other = mixed(mix_of(texts, 0.5), cache, tokenizer=given)
     assert first.tokenizer.vocab_size == given.vocab_size
     assert first.folder != other.folder
-    assert [part.folder for part in first.parts] == [part.folder for part in other.parts]
+    assert [part.folder for part in first.corpora] == [part.folder for part in other.corpora]
     with pytest.raises(CorpusError, match=r"figures\.txt needs the character"):
         prepare(mix_of(texts), cache=cache, tokenizer=CharTokenizer(CATS))
 
@@ -124,9 +124,9 @@ def test_a_tokenizer_that_is_given_is_taken_and_another_share_uses_the_same_toke
 def test_what_is_damaged_is_made_again_to_the_bit(texts: tuple[Path, Path], cache: Path) -> None:
     data = mix_of(texts, tokenizer="bpe", bpe_vocab_size=300)
     first = mixed(data, cache)
-    tokens = first.parts[1].train.tokens.tolist()
+    tokens = first.corpora[1].train.tokens.tolist()
     require_intact(first.folder)
-    train = first.parts[1].train.path
+    train = first.corpora[1].train.path
     content = bytearray(train.read_bytes())
     content[10] ^= 1
     train.write_bytes(content)
@@ -142,13 +142,13 @@ def test_what_is_damaged_is_made_again_to_the_bit(texts: tuple[Path, Path], cach
         again = mixed(data, cache, verify=True)
         require_intact(again.folder)
         assert (again.folder, again.sha256) == (first.folder, first.sha256)
-        assert again.parts[1].train.tokens.tolist() == tokens
+        assert again.corpora[1].train.tokens.tolist() == tokens
 
 
 def test_two_files_of_one_name_are_told_apart_and_two_with_one_text_are_refused(tmp_path: Path, cache: Path) -> None:
     one, two = write(tmp_path / "a" / "text.txt", CATS), write(tmp_path / "b" / "text.txt", FIGURES)
     corpus = mixed(mix_of((one, two)), cache)
-    assert [part.source for part in corpus.parts] == ["text.txt", "text.txt (2)"]
+    assert [part.source for part in corpus.corpora] == ["text.txt", "text.txt (2)"]
     write(two, CATS)
     with pytest.raises(CorpusError, match=r"text\.txt and text\.txt have the same text; leave one of them out"):
         prepare(mix_of((one, two)), cache=cache)
@@ -163,20 +163,30 @@ def test_a_corpus_that_is_not_there_is_named_and_so_is_one_that_is_too_short(
         prepare(DataConfig(corpus=str(texts[0]), mix=("nothing",)), cache=cache)
     short = mixed(mix_of((texts[0], write(tmp_path / "short.txt", "The cat, the mat, the cat."))), cache)
     with pytest.raises(CorpusError, match=r"the validation part of short\.txt has 3 tokens"):
-        require_length(short, 8)
+        short.require_length(8)
 
 
-def test_a_part_that_is_no_plain_text_is_refused(
-    texts: tuple[Path, Path], cache: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_part_of_conversations_is_refused_unless_it_is_to_be_read_as_text(
+    texts: tuple[Path, Path], cache: Path, tmp_path: Path
 ) -> None:
-    def opened(*arguments: object, **more: object) -> Preparation:
-        preparation = Preparation(*arguments, **more)  # type: ignore[arg-type]
-        preparation.source.is_plain_text = preparation.source.info.name != "figures.txt"
-        return preparation
+    row = '{"question": "What is red?", "answer": "A hen."}\n'
+    talks = write(tmp_path / "talks.jsonl", row * 50)
+    says = r"^talks\.jsonl has conversations, and a mix is made of plain texts only; .*, or set data\.form to text$"
+    for pair in ((texts[0], talks), (talks, texts[0])):
+        with pytest.raises(CorpusError, match=says):
+            prepare(mix_of(pair), cache=cache)
+    as_text = mixed(mix_of((talks, texts[0]), form="text", column="answer"), cache)
+    assert "A hen." in written(as_text.corpora[0])
+    with pytest.raises(CorpusError, match=r"^conversations has .*, or leave it out of the mix$"):
+        prepare(DataConfig(corpus=str(texts[0]), mix=("conversations=0.5",)), cache=cache)
 
-    monkeypatch.setattr(mixing, "Preparation", opened)
-    with pytest.raises(CorpusError, match=r"^figures\.txt is not plain text, and a mix is made of plain texts only"):
-        prepare(mix_of(texts), cache=cache)
+
+def test_what_is_said_of_documents_is_said_of_the_main_corpus(tmp_path: Path, cache: Path) -> None:
+    main, other = (write(tmp_path / name, "One cat. || Two cats. || Three. || " * 9) for name in ("a.txt", "b.txt"))
+    write(other, "One dog. || Two dogs. || " * 9)
+    data = mix_of((main, other), separator="||", max_documents=20, shuffle_seed=1)
+    corpus = mixed(data, cache)
+    assert [part.facts.documents for part in corpus.corpora] == [20, 1]
 
 
 def test_a_column_is_the_main_corpus_s_and_the_others_find_their_own(tmp_path: Path, cache: Path) -> None:
@@ -184,14 +194,14 @@ def test_a_column_is_the_main_corpus_s_and_the_others_find_their_own(tmp_path: P
     other = write(tmp_path / "b.jsonl", '{"text": "A dog ran."}\n' * 50)
     corpus = mixed(mix_of((main, other), column="body"), cache)
     assert corpus.facts.columns == ("body",)
-    assert "cat" in written(corpus.parts[0]) and "dog" in written(corpus.parts[1])
+    assert "cat" in written(corpus.corpora[0]) and "dog" in written(corpus.corpora[1])
 
 
 def test_bytes_are_counted_by_shares(tmp_path: Path, cache: Path) -> None:
     one, two = write(tmp_path / "ascii.txt", "abcdefgh" * 100), write(tmp_path / "kana.txt", "あいう" * 100)
     corpus = mixed(mix_of((one, two), tokenizer="char"), cache)
     assert 1 / corpus.tokens_per_byte == pytest.approx(0.75 * 1 + 0.25 * 3)
-    assert corpus.parts[0].tokens_per_byte == 1
+    assert corpus.corpora[0].tokens_per_byte == 1
 
 
 def test_the_batches_hold_the_shares(texts: tuple[Path, Path], cache: Path) -> None:

@@ -260,6 +260,9 @@ def test_the_card_of_a_mix_says_what_its_hash_is_of_and_a_language_only_where_al
     both = card("python-docs=0.25")
     assert "- Trained on: `stories with 25 % another` (SHA-256 of the texts and shares: `000" in both
     assert both.startswith("---\nlanguage: en\n")
+    assert "datasets" not in both
+    hub = card("hub:ann/tales@main=0.2", "hub:ann/tales:test=0.1", "tinystories=0.1")
+    assert 'datasets: ["ann/tales", "roneneldan/TinyStories"]\n' in hub
     for other in ("python=0.25", "./python-docs=0.25", "/texts/stories=0.25"):
         assert "language:" not in card(other)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tui_gpt.core.corpora import CATALOGUE, find
+from tui_gpt.core.corpora import BUILT_IN, CATALOGUE, find
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.engine.text.builtin import builtin_documents, builtin_version
 from tui_gpt.engine.text.interpreter_text import is_prose, standard_library_files
@@ -50,7 +50,7 @@ def test_stories_are_the_same_every_time_and_as_long_as_asked() -> None:
     assert 50_000 <= sum(len(story.encode()) for story in stories) < 60_000
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_a_version_stands_for_the_text(name: str) -> None:
     assert builtin_version(name) == builtin_version(name)
     assert CATALOGUE[name].tokenizer == "bpe"

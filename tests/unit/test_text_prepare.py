@@ -17,7 +17,7 @@ from peak_memory import PEAK_BYTES
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.engine.text.prepare import explore, prepare
-from tui_gpt.engine.text.prepared import open_prepared, require_length
+from tui_gpt.engine.text.prepared import open_prepared
 from tui_gpt.engine.text.survey import evenly_spread, train_characters
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat,", "and", "it's", "9", "o'clock;", "naïve", "漢字。\n"]
@@ -217,17 +217,17 @@ def test_a_text_that_cannot_be_split_is_a_sentence(text: str, tmp_path: Path, ca
 
 def test_a_text_too_short_for_the_context_says_what_is_needed(tmp_path: Path, cache: Path) -> None:
     prepared = prepare(data(write(tmp_path / "a.txt", prose(1000)), tokenizer="char"), cache=cache)
-    require_length(prepared, 99)
+    prepared.require_length(99)
     with pytest.raises(CorpusError, match=r"validation part of a\.txt has 100 tokens.* 101;.*at most 99"):
-        require_length(prepared, 100)
+        prepared.require_length(100)
     with pytest.raises(CorpusError, match=r"training part of a\.txt has 900 tokens"):
-        require_length(prepared, 1024)
+        prepared.require_length(1024)
 
 
 def test_the_advice_for_a_short_text_is_possible(tmp_path: Path, cache: Path) -> None:
     prepared = prepare(data(write(tmp_path / "a.txt", "ab"), tokenizer="char"), cache=cache)
     with pytest.raises(CorpusError, match=r"choose a longer text$"):
-        require_length(prepared, 16)
+        prepared.require_length(16)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models", "List, check and keep trained models."),
     "corpora": ("corpora", "List and examine texts to train on."),
     "guards": ("guards", "List and try what decides which prompts a model is asked."),
+    "templates": ("templates", "List and show prompts with blanks to fill."),
     "config": ("config", "Show, check and explain configurations."),
     "doctor": ("doctor", "Tell what this machine can do, and what is missing."),
 }
@@ -83,11 +84,11 @@ class LazyGroup(click.Group):
 
 
 def _names_corpus(word: str) -> bool:
-    """Whether a first word that is no command means a text: a built-in one, or what looks like a path."""
+    """Whether a first word that is no command means a text: of the catalogue, of the Hub, or what looks like a path."""
     from tui_gpt.core.corpora import CATALOGUE
 
     # Where a word is too long for a path, Path raises and this does not.
-    return word in CATALOGUE or "/" in word or "." in word or os.path.exists(word)  # noqa: PTH110
+    return word in CATALOGUE or word.startswith("hub:") or "/" in word or "." in word or os.path.exists(word)  # noqa: PTH110
 
 
 def _app() -> click.Command:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui_gpt.cli.completion import source_names
-from tui_gpt.cli.options import checkpoint_option, device_option, guard_option, sample_options, sample_settings
+from tui_gpt.cli.filling import chosen_template, line_frame
+from tui_gpt.cli.options import (
+    checkpoint_option,
+    device_option,
+    fill_option,
+    guard_option,
+    sample_options,
+    sample_settings,
+    template_option,
+    typed_settings,
+)
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.safe_text import safe_text
 
@@ -19,50 +29,84 @@ if TYPE_CHECKING:
 
 _PROMPT = "> "
 _HELP = """\
-An empty line lets the model go on. Ctrl-C stops a reply, Ctrl-D leaves.
+An empty line lets a model that continues go on. Ctrl-C stops a reply, Ctrl-D leaves.
 /reset              forget everything
 /undo               take back the last line and its reply
 /retry              write the last reply again, differently
 /seed N             draw from this seed (/seed none: a new one each time)
 /set FIELD=VALUE    e.g. /set temperature=0.5; /set alone shows all settings
 /guard NAME         let this guard decide what the model is asked (/guard none: nobody)
+/template NAME      put each line into this template (/template none: lines as they are)
 /help, /quit
 A line that begins with // is text that begins with /."""
 
 
-@click.command("chat", epilog="Fields that are left out are as the model's own run had them, else the defaults shown.")
+@click.command(
+    "chat",
+    epilog="Fields that are left out are as the template has them, else as the model's own run had them, else the "
+    "defaults shown.",
+)
 @click.argument("name", shell_complete=source_names)
 @checkpoint_option
 @device_option
 @guard_option
+@click.option("--system", default="", help="What a model that answers reads before everything, e.g. who it is.")
+@click.option("--continue", "continues", is_flag=True, help="Let a model that answers continue the text instead.")
+@template_option
+@fill_option
 @sample_options("n_samples")
-def command(name: str, checkpoint: str | None, device: str, guard: str | None, **fields: Any) -> int:
+def command(
+    name: str,
+    checkpoint: str | None,
+    device: str,
+    guard: str | None,
+    system: str,
+    continues: bool,
+    template: str | None,
+    fills: tuple[str, ...],
+    **fields: Any,
+) -> int:
     """Talk to NAME: a model, a run, or the path of a model's folder.
 
     With --guard, each line is judged first, and what is declined never reaches the model: the guard answers it. Each
     answer's account, with the reason, the tokens and the seconds, goes to stderr.
 
-    These are base models: each line is appended to the text so far, and the model goes on from there. /help shows what
-    else can be typed. From a pipe, each line is a turn.
+    With --template, each line fills the one blank of the template that --fill leaves open, and the model reads that
+    alone, without what was said before; an empty line lets it go on.
+
+    A model that has learned from conversations answers each line, and remembers as many of the latest as its context
+    holds. Another one continues: each line is appended to the text so far, and the model goes on from there. /help
+    shows what else can be typed. From a pipe, each line is a turn.
 
     \b
     Examples:
       tui-gpt chat bard --max-new-tokens 120 --stop "ROMEO:"
       tui-gpt chat gpt2 --guard python
+      tui-gpt chat gpt2 --template qa
       printf 'ROMEO:\\n/retry\\n' | tui-gpt chat bard --seed 1
     """
     from tui_gpt.cli.conversation import Conversation
     from tui_gpt.core.config import SampleConfig
     from tui_gpt.core.guards import find_guard
+    from tui_gpt.engine.generation.dialogue import require_chat_format
     from tui_gpt.engine.generation.model_source import load_source
+    from tui_gpt.engine.text.dialogues.chat_format import chat_format
 
     sample_settings(SampleConfig(), fields)  # what is wrong with the options is said before anything is loaded
     chosen = find_guard(guard) if guard is not None else None
+    asked = chosen_template(template, fills)
+    frame = line_frame(asked, fills) if asked is not None else None
     source, loaded = load_source(name, checkpoint, device)
-    settings = sample_settings(source.sample_config, {**fields, "n_samples": "1"})
+    typed = {**typed_settings(fields), "n_samples": 1}
     title = safe_text(source.title, newlines=False)
-    click.echo(f"{title}: type a text for it to continue; /help helps, /quit leaves", err=True)
-    conversation = Conversation(loaded, settings, chosen)
+    in_turns = chat_format(loaded.tokenizer) is not None and not continues
+    if system and not in_turns:
+        require_chat_format(loaded.tokenizer, source.title)
+        raise click.UsageError("--system is for answers, and --continue asks for none; leave one of them out")
+    wanted = "ask it something" if in_turns else "type a text for it to continue"
+    click.echo(f"{title}: {wanted}; /help helps, /quit leaves", err=True)
+    conversation = Conversation(loaded, source.sample_config, typed, chosen, frame, in_turns=in_turns, system=system)
+    _tell_template(conversation)
     for line in _lines():
         if not _take_turn(conversation, line):
             break
@@ -100,6 +144,8 @@ def _obey(conversation: Conversation, word: str, argument: str) -> bool:
             conversation.set(f"seed={argument}")
         case "guard":
             _choose_guard(conversation, argument)
+        case "template":
+            _choose_template(conversation, argument)
         case "set":
             if argument:
                 conversation.set(argument)
@@ -120,6 +166,25 @@ def _choose_guard(conversation: Conversation, name: str) -> None:
         click.echo(f"guard = {now}; there are {', '.join(guard_names())}", err=True)
         return
     conversation.guard = None if name == "none" else find_guard(name)
+
+
+def _choose_template(conversation: Conversation, name: str) -> None:
+    from tui_gpt.core.templates import find_template, template_names
+
+    if not name:
+        now = conversation.frame.template.name if conversation.frame else "none"
+        click.echo(f"template = {now}; there are {', '.join(template_names())}", err=True)
+        return
+    conversation.frame = None if name == "none" else line_frame(find_template(name))
+    _tell_template(conversation)
+
+
+def _tell_template(conversation: Conversation) -> None:
+    """Say what becomes of a line, and with which settings that nobody has said otherwise."""
+    if (frame := conversation.frame) is not None:
+        settings = frame.template.settings_in_words(but=conversation.typed)
+        line = f"template {frame.template.name}: each line fills {frame.blank}" + (f"; {settings}" if settings else "")
+        click.echo(safe_text(line, newlines=False), err=True)
 
 
 def _lines() -> Iterator[str]:

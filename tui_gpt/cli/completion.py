@@ -80,6 +80,29 @@ def guard_names(_ctx: click.Context, _parameter: click.Parameter, incomplete: st
     return _beginning(names(), incomplete)
 
 
+def template_names(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Templates: built-in ones and files of the home folder."""
+    from tui_gpt.core.templates import template_names as names
+
+    return _beginning(names(), incomplete)
+
+
+def fills(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """`blank=` for `--fill`, of the template that was named before it."""
+    from tui_gpt.core.safe_text import safe_text
+    from tui_gpt.core.templates import find_template
+
+    try:
+        blanks = find_template(str(ctx.params.get("template") or "")).blanks
+    except TuiGptError:
+        return []
+    return [
+        CompletionItem(f"{name}=", help=safe_text(blank.about, newlines=False))
+        for name, blank in blanks.items()
+        if name.startswith(incomplete)
+    ]
+
+
 def size_names(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The published GPT-2 sizes."""
     from tui_gpt.core.published import PUBLISHED

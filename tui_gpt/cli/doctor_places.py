@@ -29,6 +29,7 @@ def place_findings() -> Iterator[Finding]:
     examples = locations.example_models_dir()
     yield Finding(name="examples", value="none" if examples is None else str(examples))
     yield _gpt2_tokenizer()
+    yield _fetched_corpora()
 
 
 def _terminal() -> Finding:
@@ -83,3 +84,20 @@ def _gpt2_tokenizer() -> Finding:
         value="not in the cache",
         advice="it is downloaded when first used (1.5 MB); without a network choose the tokenizer bpe instead",
     )
+
+
+def _fetched_corpora() -> Finding:
+    from tui_gpt.core.config import DataConfig
+    from tui_gpt.core.corpora import CATALOGUE
+    from tui_gpt.core.fetched import missing
+
+    fetched = [name for name, corpus in CATALOGUE.items() if corpus.is_fetched]
+    here = [name for name in fetched if missing(DataConfig(corpus=name)) is None]
+    lack = [name for name in fetched if name not in here]
+    value = "; ".join(
+        filter(
+            None,
+            [", ".join(here) and f"here: {', '.join(here)}", ", ".join(lack) and f"to be fetched: {', '.join(lack)}"],
+        )
+    )
+    return Finding(name="corpora", value=value)

@@ -46,7 +46,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 @click.command("eval")
 @click.argument("model", shell_complete=source_names)
 @click.argument("file", required=False, type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--corpus", type=click.Choice(list(CATALOGUE)), help="Take the validation part of a built-in corpus.")
+@click.option(
+    "--corpus", type=click.Choice(list(CATALOGUE)), help="Take the validation part of a corpus of the catalogue."
+)
 @click.option("--encoding", default="auto", show_default=True, help="Encoding of FILE.")
 @click.option(
     "--errors",
@@ -169,7 +171,6 @@ def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressL
         raise CorpusError(
             f"the tokens of {prepared.source} are not those that {source.title} was trained on; give the text as FILE"
         )
-    validation = prepared.validation
     result = evaluate_corpus(
         loaded.network, prepared, progress=lambda done, total: progress("evaluating", done / total)
     )
@@ -181,7 +182,7 @@ def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressL
         # As the trainer reckons it: all bytes of the part, the first token's too.
         bits_per_byte=result.loss / math.log(2) * prepared.tokens_per_byte,
         tokens=result.n_tokens,
-        bytes=validation.n_bytes,
+        bytes=round(result.n_tokens / prepared.tokens_per_byte),
         parts=result.parts,
         trainer_loss=source.val_loss,
     )

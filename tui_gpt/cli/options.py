@@ -34,6 +34,21 @@ guard_option = click.option(
     help="Let this guard decide what the model is asked (see `tui-gpt guards list`).",
 )
 
+template_option = click.option(
+    "--template",
+    metavar="NAME",
+    shell_complete=completion.template_names,
+    help="Put what is asked into this template (see `tui-gpt templates list`).",
+)
+fill_option = click.option(
+    "--fill",
+    "fills",
+    multiple=True,
+    metavar="BLANK=TEXT",
+    shell_complete=completion.fills,
+    help="Fill a blank of the template. May be repeated.",
+)
+
 
 def help_without_command(context: click.Context) -> None:
     """For a group that was called without a command: its help, as something that was asked for."""
@@ -126,17 +141,24 @@ def sample_options(*left_out: str) -> Callable[[F], F]:
 
 def sample_settings(base: SampleConfig, typed: Mapping[str, Any]) -> SampleConfig:
     """`base` with what was typed for some fields, checked. Raises ConfigError."""
-    from tui_gpt.core.config_loading import convert, field_docs, parse_value
+    from tui_gpt.core.config_loading import convert
 
-    tree = to_dict(base)
+    return convert({**to_dict(base), **typed_settings(typed)}, SampleConfig, "sample")
+
+
+def typed_settings(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of SampleConfig for which something was typed, as values. Raises ConfigError."""
+    from tui_gpt.core.config_loading import field_docs, parse_value
+
+    values: dict[str, Any] = {}
     for doc in field_docs(SampleConfig):
         name = doc.path.removeprefix("sample.")
         value = typed.get(name)
         if isinstance(value, str):
-            tree[name] = parse_value(doc, value)
+            values[name] = parse_value(doc, value)
         elif value:
-            tree[name] = list(value)
-    return convert(tree, SampleConfig, "sample")
+            values[name] = list(value)
+    return values
 
 
 def confirm(question: str) -> None:

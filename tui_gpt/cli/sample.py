@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui_gpt.cli.completion import source_names
+from tui_gpt.cli.filling import chosen_template, filled
 from tui_gpt.cli.options import (
     checkpoint_option,
     device_option,
     echo_json,
+    fill_option,
     guard_option,
     json_option,
     sample_options,
     sample_settings,
+    template_option,
 )
 from tui_gpt.cli.terminal_text import TextOut
 from tui_gpt.core.errors import CorpusError
@@ -28,6 +31,7 @@ from tui_gpt.core.safe_text import safe_text
 if TYPE_CHECKING:
     from tui_gpt.core.config import SampleConfig
     from tui_gpt.core.guards import Verdict
+    from tui_gpt.core.templates import Template
     from tui_gpt.engine.generation.model_source import ModelSource
     from tui_gpt.engine.generation.stream import Piece, Stream
     from tui_gpt.engine.interop.huggingface import LoadedModel
@@ -36,14 +40,20 @@ _LARGEST_PROMPT_BYTES = 64 << 20
 
 
 @click.command(
-    "sample", epilog="Fields that are left out are as the model's own run had them, else the defaults shown."
+    "sample",
+    epilog="Fields that are left out are as the template has them, else as the model's own run had them, else the "
+    "defaults shown.",
 )
 @click.argument("name", shell_complete=source_names)
 @click.option("--prompt", help="The text to continue; - reads it from stdin. [default: nothing]")
 @click.option(
     "--prompt-file", type=click.Path(path_type=Path, allow_dash=True), help="Read the prompt from a file; - is stdin."
 )
+@template_option
+@fill_option
 @click.option("--no-prompt", is_flag=True, help="Show the continuation only.")
+@click.option("--system", default="", help="What a model that answers reads before everything, e.g. who it is.")
+@click.option("--continue", "continues", is_flag=True, help="Let a model that answers continue the prompt instead.")
 @checkpoint_option
 @device_option
 @guard_option
@@ -53,7 +63,11 @@ def command(
     name: str,
     prompt: str | None,
     prompt_file: Path | None,
+    template: str | None,
+    fills: tuple[str, ...],
     no_prompt: bool,
+    system: str,
+    continues: bool,
     checkpoint: str | None,
     device: str,
     guard: str | None,
@@ -62,40 +76,94 @@ def command(
 ) -> None:
     """Write text with NAME: a model, a run (also while it trains), or the path of a model's folder.
 
+    A model that has learned from conversations answers the prompt, another one continues it. With --template, the
+    prompt is a template whose blanks --fill fills, and every model continues that; where one is left open, --prompt
+    fills it.
+
     \b
     Examples:
       tui-gpt sample bard --prompt "ROMEO:" --max-new-tokens 300
+      tui-gpt sample talker --prompt "Who are you?" --no-prompt
       tui-gpt sample bard --n-samples 3 --seed 7 --temperature 1 --top-p 0.9
       tui-gpt sample bard --checkpoint last --prompt-file scene.txt --no-prompt > act.txt
       tui-gpt sample ./exported/bard --stop "." --json | jq -r .text
+      tui-gpt sample gpt2 --template qa --fill question="Who wrote Faust?"
     """
     from tui_gpt.core.config import SampleConfig
     from tui_gpt.engine.generation.model_source import load_source
 
     sample_settings(SampleConfig(), fields)  # what is wrong with the options is said before anything is loaded
-    text = _prompt(prompt, prompt_file)
-    verdict = _judged(guard, text)
+    chosen = chosen_template(template, fills)
+    asked = _asked(_prompt(prompt, prompt_file), chosen, fills)
+    verdict = _judged(guard, asked.said)
     if verdict is not None and not verdict.accepted:
-        _refuse(verdict, text, as_json=as_json)
+        _refuse(verdict, asked, as_json=as_json)
         return
     source, loaded = load_source(name, checkpoint, device)
-    settings = sample_settings(source.sample_config, fields)
-    _write(source, loaded, text, settings, verdict, as_json=as_json, show_prompt=not no_prompt)
+    own = source.sample_config
+    settings = sample_settings(asked.template.applied(own) if asked.template else own, fields)
+    question = None
+    if asked.template is None:
+        question = _question(source, loaded, asked.text, system, settings, continues=continues)
+    _write(source, loaded, asked, question, settings, verdict, as_json=as_json, show_prompt=not no_prompt)
 
 
-def _judged(guard: str | None, prompt: str) -> Verdict | None:
-    """What the guard makes of the prompt; None without one. Raises TuiGptError."""
+def _question(
+    source: ModelSource, loaded: LoadedModel, text: str, system: str, settings: SampleConfig, *, continues: bool
+) -> list[int] | None:
+    """What a model that has learned from conversations reads before it answers; None where the text is continued."""
+    from tui_gpt.engine.generation.dialogue import dialogue_prompt, require_chat_format
+    from tui_gpt.engine.text.dialogues.chat_format import chat_format
+    from tui_gpt.engine.text.dialogues.conversation import Message
+
+    if continues or chat_format(loaded.tokenizer) is None:
+        if system:
+            require_chat_format(loaded.tokenizer, source.title)
+            raise click.UsageError("--system is for answers, and --continue asks for none; leave one of them out")
+        return None
+    if not text.strip():
+        raise click.UsageError("nothing is asked; give a --prompt, or --continue for a text of its own")
+    messages = [Message("system", system)] if system else []
+    messages.append(Message("user", text))
+    return dialogue_prompt(loaded.tokenizer, messages, loaded.config.n_positions, settings.max_new_tokens).ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the model is to continue."""
+
+    text: str
+    said: str
+    """What of it a person wrote, as a guard sees it."""
+    template: Template | None = None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What JSON tells of it."""
+        named = {"template": self.template.name} if self.template is not None else {}
+        return {"prompt": self.text, **named}
+
+
+def _asked(prompt: str | None, template: Template | None, fills: tuple[str, ...]) -> _Asked:
+    if template is None:
+        return _Asked(prompt or "", prompt or "")
+    result = filled(template, fills, prompt)
+    return _Asked(result.text, result.said, template)
+
+
+def _judged(guard: str | None, said: str) -> Verdict | None:
+    """What the guard makes of it; None without one. Raises TuiGptError."""
     from tui_gpt.core.guards import find_guard, judge
 
-    return judge(find_guard(guard), prompt) if guard is not None else None
+    return judge(find_guard(guard), said) if guard is not None else None
 
 
-def _refuse(verdict: Verdict, prompt: str, *, as_json: bool) -> None:
+def _refuse(verdict: Verdict, asked: _Asked, *, as_json: bool) -> None:
     """The guard's answer in place of a model's: none is loaded."""
     from tui_gpt.core.guards import account
 
     if as_json:
-        refused = {"model": None, "sample": 0, "prompt": prompt, "text": verdict.refusal, "seed": None, "tokens": 0}
+        refused = {"model": None, "sample": 0, **asked.record, "text": verdict.refusal, "seed": None, "tokens": 0}
         rest = {"reason": "declined", "tokens_per_second": None, "guard": _guard_record(verdict, verdict.seconds)}
         echo_json({**refused, **rest}, lines=True)
     else:
@@ -114,15 +182,15 @@ def _guard_record(verdict: Verdict, seconds: float) -> dict[str, Any]:
     }
 
 
-def _prompt(prompt: str | None, file: Path | None) -> str:
-    """The prompt, from wherever it comes. Raises CorpusError for what is not text."""
+def _prompt(prompt: str | None, file: Path | None) -> str | None:
+    """The prompt, from wherever it comes; None where none is given. Raises CorpusError for what is not text."""
     if prompt is not None and file is not None:
         raise click.UsageError("give either --prompt or --prompt-file")
     if prompt == "-" or (file is not None and str(file) == "-"):
         return read_stdin()
     if file is not None:
         return _read_file(file)
-    return checked(prompt or "", "the prompt")
+    return checked(prompt, "the prompt") if prompt is not None else None
 
 
 def _read_file(path: Path) -> str:
@@ -170,7 +238,8 @@ class _Written:
 def _write(
     source: ModelSource,
     loaded: LoadedModel,
-    prompt: str,
+    asked: _Asked,
+    question: list[int] | None,
     settings: SampleConfig,
     verdict: Verdict | None,
     *,
@@ -180,7 +249,7 @@ def _write(
     from tui_gpt.core.guards import account
     from tui_gpt.engine.generation.stream import Generator
 
-    stream = Generator.of(loaded).stream(prompt, settings)
+    stream = Generator.of(loaded).stream(asked.text if question is None else question, settings)
     parameters = loaded.network.count_parameters()
     model = f"{source.title}: {loaded.config.family}, {parameters / 1e6:.2f} M parameters"
     click.echo(f"{safe_text(model, newlines=False)}; seed {stream.seed}", err=True)
@@ -193,12 +262,13 @@ def _write(
             for _ in pieces:
                 pass
         else:
-            _show(pieces, samples, prompt if show_prompt else "")
+            shown = asked.text if question is None else f"{asked.text}\n"  # a question and its answer are two lines
+            _show(pieces, samples, shown if show_prompt else "")
     except KeyboardInterrupt:
         interrupted = True
     seconds = time.perf_counter() - started
     if as_json:
-        _echo_samples(samples, source, prompt, stream, verdict)
+        _echo_samples(samples, source, asked, stream, verdict)
     total = sum(sample.tokens for sample in samples)
     if verdict is not None:
         click.echo(safe_text(account(verdict, total, seconds), newlines=False), err=True)
@@ -266,14 +336,14 @@ class _SampleOut:
 
 
 def _echo_samples(
-    samples: list[_Written], source: ModelSource, prompt: str, stream: Stream, verdict: Verdict | None
+    samples: list[_Written], source: ModelSource, asked: _Asked, stream: Stream, verdict: Verdict | None
 ) -> None:
     for number, sample in enumerate(samples):
         echo_json(
             {
                 "model": source.title,
                 "sample": number,
-                "prompt": prompt,
+                **asked.record,
                 "text": sample.text,
                 "seed": stream.seed,
                 "tokens": sample.tokens,

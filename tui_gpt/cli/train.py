@@ -80,7 +80,8 @@ def command(
     config_file: Path | None,
     settings: tuple[str, ...],
 ) -> int:
-    """Train a model on CORPUS: a file, a folder, a built-in corpus (stories, python, python-docs), or - for stdin.
+    """Train a model on CORPUS: a file, a folder, a corpus of `tui-gpt corpora list`, hub:owner/name for a data set of
+    the Hugging Face Hub, or - for stdin.
 
     A file is text, or a table of which every row is a document: JSON Lines, CSV, Parquet. Either may be compressed
     (.gz, .zst).
@@ -90,6 +91,7 @@ def command(
       tui-gpt train book.txt --minutes 10 --name book
       tui-gpt train stories --preset tiny --steps 500
       tui-gpt train reviews.jsonl.gz --column body --minutes 10
+      tui-gpt train tinystories --minutes 10 --set data.max_documents=200000
       tui-gpt train stories --mix python-docs=0.25 --mix book.txt=0.1
       tui-gpt train . --set model.n_layer=6 --set train.learning_rate=1e-3 --detach
       tui-gpt train more.txt --from book --minutes 5

@@ -58,6 +58,10 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """`eot`, `stop`, `length`, `stopped` by a person, or `broken` off; `declined` where a guard answered."""
     verdict: Verdict | None = None
     """Of the guard that was asked first, without its refusal; None where none was."""
+    answer: bool = False
+    """Whether it answers what was said, and does not continue it."""
+    forgotten: int = 0
+    """Of what was said before, how many messages the model no longer had room for."""
 
     @property
     def declined(self) -> bool:
@@ -96,7 +100,9 @@ class Turn(msgspec.Struct, kw_only=True):
         """What this turn adds to the text: nothing where a guard declined it."""
         if self.reply is not None and self.reply.declined:
             return ""
-        return self.joint + self.said + (self.reply.text if self.reply else "")
+        if self.reply is None:
+            return self.joint + self.said
+        return self.joint + self.said + ("\n" if self.reply.answer else "") + self.reply.text
 
 
 class Kept(msgspec.Struct, kw_only=True):

@@ -20,6 +20,8 @@ Family = Literal["gpt2", "qwen3", "llama"]
 
 SHORTEST_CONTEXT = 2
 LARGEST_LEARNING_RATE = 10
+N_CHAT_TOKENS = 4
+"""What a tokenizer gets to write conversations with: three roles, and the end of a message."""
 LEAST_EPSILON = 1e-20
 """An epsilon keeps a division from 0 / 0 in float32, where squares below 1e-45 are 0 and so is an epsilon of 1e-46."""
 
@@ -118,7 +120,8 @@ class DataConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Meta(
             min_length=1,
             max_length=4096,
-            description="A built-in corpus by name, or the path of a file or a folder.",
+            description="A corpus of the catalogue by name, hub:owner/name:split:column for a data set of the Hugging "
+            "Face Hub, or the path of a file or a folder.",
         ),
     ] = "stories"
     mix: Annotated[
@@ -158,6 +161,13 @@ class DataConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Literal["strict", "replace"],
         Meta(description="Bytes that do not decode: strict stops and says where, replace puts U+FFFD in their place."),
     ] = "strict"
+    form: Annotated[
+        Literal["auto", "text", "conversations"],
+        Meta(
+            description="text: all of it is learned; conversations: the answers in it are, and the model speaks in "
+            "turns; auto: conversations where a table has them in one of the usual forms."
+        ),
+    ] = "auto"
     column: Annotated[
         str,
         Meta(
@@ -166,6 +176,40 @@ class DataConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
             "Empty: text, else content, else the only column of text.",
         ),
     ] = ""
+    separator: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            description="Text at which the documents of a plain text file part, e.g. <|endoftext|>; it is left out, "
+            "with the line ends around it. Empty: a file is one document.",
+        ),
+    ] = ""
+    max_documents: Annotated[
+        Annotated[int, Meta(ge=0, le=10**12)] | None,
+        Meta(
+            description="Learn from the first so many documents (stories, rows) and leave out the rest; 0: all of "
+            "them. Left out: all, of tinystories 50,000."
+        ),
+    ] = None
+    min_characters: Annotated[
+        int,
+        Meta(ge=0, le=10**9, description="Documents of fewer characters are left out, and counted; 0: none."),
+    ] = 0
+    clean: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="on mends broken quotes (â€œ), writes quotes, dashes and spaces as a typewriter does, takes "
+            "out control characters and surplus spaces, and leaves out documents that break off within a sentence; "
+            "auto: on for tinystories."
+        ),
+    ] = "auto"
+    shuffle_seed: Annotated[
+        Annotated[int, Meta(ge=0, le=2**31 - 1)] | None,
+        Meta(
+            description="Shuffle the documents to train on with this seed, 10,000 at a time. Left out: they stay as "
+            "they come, those of tinystories are shuffled with 1337."
+        ),
+    ] = None
 
 
 class TrainConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -453,7 +497,8 @@ def _data_problems(config: RunConfig) -> Iterator[Problem]:
         yield Problem(error.path, error.message)
     expected = {"gpt2": 50257}.get(config.data.tokenizer)
     actual = config.model.vocab_size
-    if expected is not None and actual not in (None, expected):
+    # With the tokens that conversations add.
+    if expected is not None and actual not in (None, expected, expected + N_CHAT_TOKENS):
         yield Problem(
             "model.vocab_size",
             f"is {actual}, but the {config.data.tokenizer} tokenizer has {expected} tokens; leave it out",

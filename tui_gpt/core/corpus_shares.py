@@ -9,7 +9,6 @@ from decimal import Decimal
 
 import msgspec
 
-from tui_gpt.core.corpora import CATALOGUE, corpus_path
 from tui_gpt.core.errors import ConfigError
 
 MIX = "data.mix"
@@ -66,16 +65,11 @@ def corpus_shares(corpus: str, mix: Sequence[str]) -> tuple[CorpusShare, ...]:
     parts = (CorpusShare(corpus, left), *others)
     seen: set[str] = set()
     for part in parts:
-        place = part.corpus if part.corpus in CATALOGUE else _place(part.corpus)
+        place = _place(part.corpus)
         if place in seen:
             raise ConfigError(MIX, f"{part.corpus} is in it twice, or is the main corpus too; name each corpus once")
         seen.add(place)
     return parts
-
-
-def absolute(corpus: str) -> str:
-    """The corpus by a name that means the same from every folder. Raises RuntimeError, ValueError as `corpus_path`."""
-    return corpus if corpus in CATALOGUE else str(corpus_path(corpus).absolute())
 
 
 def in_words(parts: Sequence[PartFacts]) -> str:
@@ -112,6 +106,10 @@ def _share_of(written: str) -> CorpusShare:
 
 
 def _place(corpus: str) -> str:
+    from tui_gpt.core.corpora import corpus_path, is_named  # here, because it needs the configuration that needs this
+
+    if is_named(corpus):
+        return corpus
     try:
         return os.path.abspath(corpus_path(corpus))  # noqa: PTH100 - without asking the disk, and without `..`
     except (RuntimeError, ValueError):

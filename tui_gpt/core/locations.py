@@ -38,6 +38,11 @@ def guards_dir() -> Path:
     return home() / "guards"
 
 
+def templates_dir() -> Path:
+    """Templates of a person's own: one TOML file each."""
+    return home() / "templates"
+
+
 def cache_dir() -> Path:
     """The folder of what can be made again: token files, generated corpora, downloads, device probes."""
     if os.environ.get(HOME_VARIABLE):

@@ -1,8 +1,8 @@
 """What the screen and its session say to each other: one JSON object per line, strictly checked on both sides.
 
 The screen sends requests on the session's stdin, the session answers on its stdout. Every reply carries the id of its
-request. A request gets any number of events (Progress, Generating, Wrote) and then exactly one ending: its answer,
-Failed or Cancelled. Only Cancel gets none.
+request. A request gets any number of events (Progress, Generating, Wrote, TokenRows) and then exactly one ending: its
+answer, Failed or Cancelled. Only Cancel gets none.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from msgspec import Meta
 from tui_gpt.core.config import DataConfig, RunConfig, SampleConfig
 from tui_gpt.core.corpus_shares import PartFacts
 from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.repeats import Repeats
 
 _SHOWN = 200
 
@@ -47,6 +48,13 @@ class ModelRef(Part, frozen=True, kw_only=True):
     the best."""
 
 
+class Utterance(Part, frozen=True, kw_only=True):
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 # ---- requests
 
 
@@ -56,6 +64,14 @@ class Explore(Message, frozen=True, kw_only=True):
     data: DataConfig
     text: str = ""
     """What to show as tokens; empty: the first line of the corpus' sample."""
+    fetch: bool = False
+    """Whether what is not on this machine may be fetched."""
+
+
+class ListTokens(Message, frozen=True, kw_only=True):
+    """Tell every token of a corpus and how often it occurs: TokenRows, answered by TokensListed."""
+
+    data: DataConfig
 
 
 class Begin(Message, frozen=True, kw_only=True):
@@ -92,11 +108,13 @@ class Load(Message, frozen=True, kw_only=True):
 
 
 class Generate(Message, frozen=True, kw_only=True):
-    """Continue a prompt: Generating, then Wrote as it grows, answered by Generated."""
+    """Continue a prompt, or answer in a conversation: Generating, then Wrote as it grows, answered by Generated."""
 
     model: ModelRef
     prompt: str
     settings: SampleConfig = SampleConfig()
+    messages: list[Utterance] = []
+    """What was said so far: a model that has learned from conversations answers these, another continues `prompt`."""
 
 
 class Publish(Message, frozen=True, kw_only=True):
@@ -131,7 +149,9 @@ class Cancel(Message, frozen=True, kw_only=True):
     target: int
 
 
-Request: TypeAlias = Explore | Begin | Fork | Calibrate | Load | Generate | Publish | Import | Export | Cancel
+Request: TypeAlias = (
+    Explore | ListTokens | Begin | Fork | Calibrate | Load | Generate | Publish | Import | Export | Cancel
+)
 
 
 # ---- replies
@@ -182,12 +202,29 @@ class Generating(Message, frozen=True, kw_only=True):
     """Of the model, e.g. `bard` or `run bard, step 120`."""
     step: int | None = None
     """Steps the model was trained for, if known."""
+    answers: bool = False
+    """Whether it answers messages, and does not continue the prompt."""
+    dropped: int = 0
+    """Of messages, how many of the oldest do not fit into the context and were left out."""
 
 
 class Wrote(Message, frozen=True, kw_only=True):
     """Pieces in the order in which they were written."""
 
     pieces: list[WrittenPiece]
+
+
+class TokenRows(Message, frozen=True, kw_only=True):
+    """Some tokens of a vocabulary, in the order of their ids."""
+
+    first: int
+    """The id of the first one; the others follow without a gap."""
+    texts: list[str]
+    """As `core.token_text.token_text` gives them."""
+    lengths: list[int]
+    """In bytes."""
+    counts: list[int]
+    """Occurrences in the training part."""
 
 
 class Explored(Message, frozen=True, kw_only=True):
@@ -224,6 +261,16 @@ class Explored(Message, frozen=True, kw_only=True):
     shortest_document: int = 0
     """In characters; 0 where nobody counted."""
     longest_document: int = 0
+    answers: int = 0
+    """Of conversations, how many answers there are; 0 for texts."""
+    answer_tokens: int = 0
+    """Tokens of answers, which are what is learned of conversations."""
+    own_validation: str = ""
+    """The file or split to validate on, of a corpus that has its own: then data.validation_fraction does not apply."""
+    changes: list[str] = []
+    """What was cleaned up or left out, a sentence each."""
+    repeats: Repeats | None = None
+    """None where nobody counted."""
     parts: list[PartFacts] = []
     """Of a mix, its corpora, the main one first."""
 
@@ -231,6 +278,17 @@ class Explored(Message, frozen=True, kw_only=True):
     def epoch_tokens(self) -> int:
         """The training tokens; of a mix, those that are read until the main corpus was read once."""
         return round(self.parts[0].train_tokens / self.parts[0].share) if self.parts else self.train_tokens
+
+
+class TokensListed(Message, frozen=True, kw_only=True):
+    """All tokens were told."""
+
+    source: str
+    tokenizer: str
+    vocab_size: int
+    train_tokens: int
+    end_of_text: int | None
+    """The id of what stands between documents, where there is such a token."""
 
 
 class Begun(Message, frozen=True, kw_only=True):
@@ -286,6 +344,8 @@ class Loaded(Message, frozen=True, kw_only=True):
     """How its run said that it is to be sampled."""
     seconds: float = 0.0
     """What reading it took; next to nothing for a model that was in memory."""
+    speaks_turns: bool = False
+    """Whether it has learned from conversations, and answers messages."""
 
 
 class Generated(Message, frozen=True, kw_only=True):
@@ -312,8 +372,8 @@ class Cancelled(Message, frozen=True, kw_only=True):
     """The request was ended by Cancel."""
 
 
-Event: TypeAlias = Progress | Generating | Wrote
-Answer: TypeAlias = Explored | Begun | Calibrated | Loaded | Generated | Published | Exported
+Event: TypeAlias = Progress | Generating | Wrote | TokenRows
+Answer: TypeAlias = Explored | TokensListed | Begun | Calibrated | Loaded | Generated | Published | Exported
 Ending: TypeAlias = Answer | Failed | Cancelled
 Reply: TypeAlias = Ready | Event | Ending
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tui_gpt.core.corpora import hub_repository
 from tui_gpt.core.model_record import ADAPTER_FOLDER, ModelRecord
 from tui_gpt.core.notes import describe_model, describe_training
 from tui_gpt.core.safe_text import safe_text
@@ -17,8 +18,8 @@ _OPENING = "A language model made with tui-gpt."
 _SEAL = re.compile(
     r"<!-- tui-gpt wrote this card, and writes it anew as long as nobody changes it: [0-9a-f]{64} -->\n\Z"
 )
-# Of the built-in corpora; which language the text of a person is in, nobody has said.
-_LANGUAGES = {"stories": "en", "python-docs": "en"}
+# Of corpora of the catalogue; which language the text of a person is in, nobody has said.
+_LANGUAGES = dict.fromkeys(("stories", "python-docs", "shakespeare", "tinystories", "wikitext-2"), "en")
 _BASE_MODEL = re.compile(r"hub:([\w.-]+/[\w.-]+)(@[\w./-]+)?", re.ASCII)
 
 
@@ -58,11 +59,13 @@ def _seal(text: str, record: ModelRecord) -> str:
 def _front_matter(record: ModelRecord) -> Iterator[str]:
     """Keys as in the Hub's model card metadata, https://huggingface.co/docs/hub/model-cards: only what is known.
 
-    `datasets` and `model-index` are for data sets that lie on the Hub, by their ids there; the corpora here do not.
+    `datasets` are those that lie on the Hub, by their ids there, as a `model-index` would need them.
     """
     yield "---"
     if record.corpus and (language := _language(record)):
         yield f"language: {language}"
+    if datasets := list(dict.fromkeys(filter(None, map(hub_repository, _corpora(record))))):
+        yield f"datasets: {json.dumps(datasets)}"
     yield from ("library_name: transformers", "pipeline_tag: text-generation")
     if record.license:
         # A JSON string is a YAML string, whatever is in it.
@@ -75,10 +78,15 @@ def _front_matter(record: ModelRecord) -> Iterator[str]:
 def _language(record: ModelRecord) -> str | None:
     """The one language of all that it was trained on, where that is known."""
     # A file of a person may be named like a built-in corpus; its setting is then a path, and the source just its name.
-    names = [_setting(record, "data", "corpus"), *(entry.rpartition("=")[0] for entry in _mix(record))]
-    languages = {_LANGUAGES.get(name) if isinstance(name, str) else None for name in names}
+    names = _corpora(record)
+    languages = {_LANGUAGES.get(name) for name in names}
     is_whole = len(names) > 1 or (record.corpus is not None and record.corpus.source == names[0])
     return languages.pop() if len(languages) == 1 and is_whole else None
+
+
+def _corpora(record: ModelRecord) -> list[str]:
+    """Names and paths of what it was trained on, as they were set."""
+    return [str(_setting(record, "data", "corpus")), *(entry.rpartition("=")[0] for entry in _mix(record))]
 
 
 def _mix(record: ModelRecord) -> list[str]:

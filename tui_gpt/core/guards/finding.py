@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -14,12 +11,11 @@ from tui_gpt.core import locations
 from tui_gpt.core.errors import ConfigError
 from tui_gpt.core.guards.guard import Guard
 from tui_gpt.core.guards.word_list import load_word_list
+from tui_gpt.core.own_files import NAME, all_files, find_file
 
 ENTRY_POINTS = "tui_gpt.guards"
 """The group of entry points that plug-ins announce themselves in."""
-MOST_FILES = 500
 _BUILT_IN = Path(__file__).parent
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class FoundGuard(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,12 +35,10 @@ def find_guard(name: str) -> Guard:
 
     Raises ConfigError where there is none, or it cannot be used.
     """
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ConfigError("guard", f"{name[:80]!r} is no name of a guard; {_those_there_are()}")
-    for folder in _folders():
-        path = folder / f"{name}.toml"
-        if os.path.lexists(path):
-            return load_word_list(path, name)
+    if (path := find_file(name, _folders())) is not None:
+        return load_word_list(path, name)
     for entry in _entry_points():
         if entry.name == name:
             return _load(entry)
@@ -53,12 +47,12 @@ def find_guard(name: str) -> Guard:
 
 def guard_names() -> list[str]:
     """All names, without looking into any."""
-    return sorted({*_files(), *(entry.name for entry in _entry_points())})
+    return sorted({*all_files(_folders()), *(entry.name for entry in _entry_points())})
 
 
 def list_guards() -> list[FoundGuard]:
     """All guards, also those that cannot be used. Plug-ins are imported to ask for their titles."""
-    files = _files()
+    files = all_files(_folders())
     entries = {entry.name: entry for entry in reversed(_entry_points())}
     return [_described(name, files.get(name), entries.get(name)) for name in guard_names()]
 
@@ -78,27 +72,8 @@ def _folders() -> list[Path]:
     return [locations.guards_dir(), _BUILT_IN]
 
 
-def _files() -> dict[str, Path]:
-    """The file of each name, of the first folder that has one."""
-    found: dict[str, Path] = {}
-    for folder in _folders():
-        for path in _toml_files(folder):
-            found.setdefault(path.stem, path)
-    return found
-
-
-def _toml_files(folder: Path) -> Iterator[Path]:
-    try:
-        names = sorted(os.listdir(folder))  # noqa: PTH208 - a name that is no text stays a name
-    except OSError:
-        return
-    usable = (name for name in names if name.endswith(".toml") and _NAME.fullmatch(name.removesuffix(".toml")))
-    for _, name in zip(range(MOST_FILES), usable, strict=False):
-        yield folder / name
-
-
 def _entry_points() -> list[metadata.EntryPoint]:
-    return [entry for entry in metadata.entry_points(group=ENTRY_POINTS) if _NAME.fullmatch(entry.name)]
+    return [entry for entry in metadata.entry_points(group=ENTRY_POINTS) if NAME.fullmatch(entry.name)]
 
 
 def _package(entry: metadata.EntryPoint | None) -> str:

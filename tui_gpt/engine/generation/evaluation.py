@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,16 @@ from numpy.typing import NDArray
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.engine.network import GPT
 from tui_gpt.engine.network.loss import sum_loss
+from tui_gpt.engine.text.dialogues.packing import PackedRows
+from tui_gpt.engine.text.dialogues.prepared_dialogues import PreparedDialogues
 from tui_gpt.engine.text.mixing import MixedCorpus
 from tui_gpt.engine.text.prepared import PreparedCorpus
 
 if TYPE_CHECKING:
     from tui_gpt.engine.interop.huggingface import LoadedModel
+
+_BATCH_TOKENS = 8192
+"""About so many tokens are read at a time."""
 
 Tokens = NDArray[np.unsignedinteger[Any]] | NDArray[np.signedinteger[Any]]
 
@@ -53,7 +59,7 @@ def evaluate_tokens(
     tokens: Tokens,
     *,
     max_tokens: int | None = None,
-    batch_tokens: int = 8192,
+    batch_tokens: int = _BATCH_TOKENS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """The mean loss over `tokens` (N), perhaps a memory-mapped array, each predicted once except the first.
@@ -73,16 +79,13 @@ def evaluate_tokens(
         batches.append((np.array([rest[0]]), rest[1]))
     total_tokens = sum(len(begins) * size for begins, size in batches)
     total, done = 0.0, 0
-    training = network.training
-    network.eval()
-    try:
+    with _in_evaluation(network):
         for begins, size in batches:
-            total += _batch_loss(network, tokens[begins[:, None] + np.arange(size + 1)])
+            windows = tokens[begins[:, None] + np.arange(size + 1)].astype(np.int64)
+            total += _batch_loss(network, windows[:, :-1], windows[:, 1:])
             done += len(begins) * size
             if progress is not None:
                 progress(done, total_tokens)
-    finally:
-        network.train(training)
     return Evaluation(total / total_tokens, total_tokens)
 
 
@@ -93,10 +96,45 @@ def evaluate_corpus(
     max_tokens: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """The mean loss over a corpus' validation part, arguments as for `evaluate_tokens`; of a mix, by its shares."""
+    """The mean loss over a corpus' validation part, arguments as for `evaluate_tokens`.
+
+    Of conversations, over answers: they are read in rows, of which `max_tokens` takes some, evenly spread. Of a mix,
+    the mean of its corpora's by their shares.
+    """
     if isinstance(corpus, MixedCorpus):
         return _evaluate_mix(network, corpus, max_tokens, progress)
+    if isinstance(corpus, PreparedDialogues):
+        return _evaluate_rows(network, corpus.validation_rows(network.config.n_positions), max_tokens, progress)
     return evaluate_tokens(network, corpus.validation.tokens, max_tokens=max_tokens, progress=progress)
+
+
+def _evaluate_rows(
+    network: GPT, rows: PackedRows, max_tokens: int | None, progress: Callable[[int, int], None] | None
+) -> Evaluation:
+    length = network.config.n_positions
+    wanted = len(rows) if max_tokens is None else min(len(rows), max(1, max_tokens // length))
+    chosen = np.arange(wanted, dtype=np.int64) * len(rows) // wanted
+    together = max(1, _BATCH_TOKENS // length)
+    total, n_targets = 0.0, 0
+    with _in_evaluation(network):
+        for start in range(0, wanted, together):
+            batch = rows.take(chosen[start : start + together])
+            total += _batch_loss(network, batch.ids, batch.targets, batch.segments)
+            n_targets += batch.n_targets
+            if progress is not None:
+                progress(min(wanted, start + together), wanted)
+    return Evaluation(total / n_targets, n_targets)
+
+
+@contextmanager
+def _in_evaluation(network: GPT) -> Iterator[None]:
+    """A network in training mode is put back into it."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
 
 
 def _evaluate_mix(
@@ -106,10 +144,10 @@ def _evaluate_mix(
     most = [None if max_tokens is None else max(1, round(share * max_tokens)) for share in mix.shares]
     total = sum(
         min(part.validation.n_tokens - 1, n or part.validation.n_tokens)
-        for part, n in zip(mix.parts, most, strict=True)
+        for part, n in zip(mix.corpora, most, strict=True)
     )
     n_tokens, loss, losses = 0, 0.0, {}
-    for part, share, n in zip(mix.parts, mix.shares, most, strict=True):
+    for part, share, n in zip(mix.corpora, mix.shares, most, strict=True):
         before = n_tokens
 
         def show(done: int, _total: int, before: int = before) -> None:
@@ -136,10 +174,14 @@ def _windows(predictions: int, length: int, max_tokens: int | None) -> tuple[NDA
 
 
 @torch.inference_mode()
-def _batch_loss(network: GPT, windows: Tokens) -> float:
-    """Summed nats over `windows` (B, T + 1)."""
-    ids = torch.from_numpy(windows.astype(np.int64)).to(network.token_embedding.weight.device)
-    return float(sum_loss(network.hidden(ids[:, :-1]), network.head_weight, ids[:, 1:]))
+def _batch_loss(
+    network: GPT, ids: NDArray[np.int64], targets: NDArray[np.int64], segments: NDArray[np.int64] | None = None
+) -> float:
+    """Summed nats over targets (B, T)."""
+    device = network.token_embedding.weight.device
+    within = None if segments is None else torch.from_numpy(segments).to(device)
+    hidden = network.hidden(torch.from_numpy(ids).to(device), segments=within)
+    return float(sum_loss(hidden, network.head_weight, torch.from_numpy(targets).to(device)))
 
 
 def evaluate_text(

@@ -18,6 +18,7 @@ from tui_gpt.engine.generation.sampling import choose, sample_generator
 from tui_gpt.engine.generation.stopping import StopFilter
 from tui_gpt.engine.generation.windows import window_start
 from tui_gpt.engine.network import GPT, KVCache
+from tui_gpt.engine.text.dialogues.chat_format import end_ids
 from tui_gpt.engine.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class _Sample:
         self.ids = list(prompt)
         self.chance = sample_generator(seed, number)
         self.finished = False
-        self._eot_id = tokenizer.eot_id
+        self._ends = end_ids(tokenizer)
         self._decoder = tokenizer.stream_decoder()
         self._stops = StopFilter(config.stop)
 
@@ -170,7 +171,7 @@ class _Sample:
         self.ids.append(token)
         if self.finished:
             return None
-        if token == self._eot_id:
+        if token in self._ends:
             return self._end(token, logprob, "eot")
         text = self._stops.push(self._decoder.push(token))
         if self._stops.stopped:

@@ -30,6 +30,7 @@ from tui_gpt.engine.interop.state_names import (
 from tui_gpt.engine.interop.weights import WEIGHTS, open_weights, read_json
 from tui_gpt.engine.network import GPT, empty_network
 from tui_gpt.engine.network.initialization import restore_tables
+from tui_gpt.engine.text.dialogues.chat_format import end_ids
 from tui_gpt.engine.text.tokenizer import Tokenizer
 from tui_gpt.engine.text.tokenizer_files import load_tokenizer
 
@@ -179,10 +180,11 @@ def _generation_config(sample: SampleConfig, model: ModelConfig, tokenizer: Toke
 
     transformers moves no window: past the context it warns, and a GPT-2 fails. So half of that is left to the prompt.
     """
+    ends = end_ids(tokenizer)
     config: dict[str, Any] = {
         "bos_token_id": tokenizer.eot_id,
-        "eos_token_id": tokenizer.eot_id,
-        "pad_token_id": tokenizer.eot_id,
+        "eos_token_id": _one_or_all(sorted(ends)),
+        "pad_token_id": tokenizer.eot_id if tokenizer.eot_id is not None else min(ends, default=None),
         "max_new_tokens": min(sample.max_new_tokens, max(1, model.n_positions // 2)),
         "do_sample": sample.temperature > 0,
     }
@@ -194,6 +196,10 @@ def _generation_config(sample: SampleConfig, model: ModelConfig, tokenizer: Toke
         if sample.min_p:
             config["min_p"] = sample.min_p
     return config
+
+
+def _one_or_all(ids: list[int]) -> int | list[int] | None:
+    return ids if len(ids) > 1 else next(iter(ids), None)
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -25,6 +25,8 @@ class Speaker:
 
     def load(self, request: Load, turn: Turn) -> Loaded:
         """Read a model. Raises what `load_reference` raises."""
+        from tui_gpt.engine.text.dialogues.chat_format import chat_format
+
         began = time.perf_counter()
         opened = self._shelf.take(request.model, turn)
         source, loaded = opened.source, opened.loaded
@@ -38,17 +40,30 @@ class Speaker:
             val_loss=opened.val_loss,
             sample=source.sample_config,
             seconds=time.perf_counter() - began,
+            speaks_turns=chat_format(loaded.tokenizer) is not None,
         )
 
     def generate(self, request: Generate, turn: Turn) -> Generated:
         """Write. Raises what `load_reference` and `Generator.stream` raise, and Cancellation after the last piece."""
+        from tui_gpt.engine.generation.dialogue import dialogue_prompt
         from tui_gpt.engine.generation.stream import Generator
         from tui_gpt.engine.session.threads import use_threads
+        from tui_gpt.engine.text.dialogues.chat_format import chat_format
+        from tui_gpt.engine.text.dialogues.conversation import Message
 
         began = time.perf_counter()
         opened = self._shelf.take(request.model, turn)
         use_threads(opened.loaded.network)
-        stream = Generator.of(opened.loaded).stream(request.prompt, request.settings, cancelled=turn.cancelled)
+        loaded = opened.loaded
+        prompt: str | list[int] = request.prompt
+        dropped = 0
+        answers = bool(request.messages) and chat_format(loaded.tokenizer) is not None
+        if answers:
+            said = [Message(each.role, each.content) for each in request.messages]
+            limit = request.settings.max_new_tokens
+            asked = dialogue_prompt(loaded.tokenizer, said, loaded.config.n_positions, limit, opened.source.title)
+            prompt, dropped = asked.ids, asked.dropped
+        stream = Generator.of(loaded).stream(prompt, request.settings, cancelled=turn.cancelled)
         turn.send(
             Generating(
                 id=request.id,
@@ -56,6 +71,8 @@ class Speaker:
                 prompt_tokens=len(stream.prompt_ids),
                 title=opened.source.title,
                 step=opened.source.step,
+                answers=answers,
+                dropped=dropped,
             )
         )
         outlet = _Outlet(turn)

@@ -16,10 +16,14 @@ from tui_gpt.core.messages import (
     Explore,
     Explored,
     Fork,
+    ListTokens,
     Publish,
     Published,
+    TokenRows,
+    TokensListed,
     TokenText,
 )
+from tui_gpt.core.token_text import token_text
 from tui_gpt.engine.session.lanes import Turn
 
 if TYPE_CHECKING:
@@ -27,13 +31,15 @@ if TYPE_CHECKING:
 
 _LINE_CHARACTERS = 72
 _MOST_CHARACTERS = 10_000
+_TOKENS_AT_ONCE = 1000
+"""On a line of at most a megabyte, which a screen reads between two key presses."""
 
 
 def explore(request: Explore, turn: Turn) -> Explored:
     """Prepare a corpus and tell what is in it. Loads no torch. Raises CorpusError, ConfigError."""
     from tui_gpt.engine.text.prepare import prepare
 
-    prepared = prepare(request.data, progress=turn.progress)
+    prepared = prepare(request.data, progress=turn.progress, fetch=request.fetch)
     line = request.text[:_MOST_CHARACTERS] or _first_line(prepared.facts.sample)
     tokens, problem = _tokens(prepared.tokenizer, line)
     return Explored(
@@ -45,7 +51,31 @@ def explore(request: Explore, turn: Turn) -> Explored:
         line=line,
         line_tokens=tokens,
         line_problem=problem,
-        **msgspec.to_builtins(prepared.facts),
+        **(msgspec.to_builtins(prepared.facts) | {"repeats": prepared.facts.repeats}),
+    )
+
+
+def list_tokens(request: ListTokens, turn: Turn) -> TokensListed:
+    """Prepare a corpus and tell its tokens, some at a time. Loads no torch. Raises CorpusError, ConfigError."""
+    from tui_gpt.engine.text.prepare import prepare
+    from tui_gpt.engine.text.token_counts import token_counts
+
+    prepared = prepare(request.data, progress=turn.progress)
+    tokenizer = prepared.tokenizer
+    counts = token_counts(prepared, turn.progress)
+    for first in range(0, len(counts), _TOKENS_AT_ONCE):
+        turn.check()
+        part = counts[first : first + _TOKENS_AT_ONCE].tolist()
+        contents = [tokenizer.token_bytes(first + number) for number in range(len(part))]
+        texts = [token_text(content) for content in contents]
+        turn.send(TokenRows(id=request.id, first=first, texts=texts, lengths=[len(c) for c in contents], counts=part))
+    return TokensListed(
+        id=request.id,
+        source=prepared.source,
+        tokenizer=tokenizer.kind,
+        vocab_size=tokenizer.vocab_size,
+        train_tokens=prepared.train.n_tokens,
+        end_of_text=tokenizer.eot_id,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import tiktoken
 from numpy.typing import NDArray
 
+from tui_gpt.core.errors import ModelError
 from tui_gpt.engine.text.byte_alphabet import to_characters
 from tui_gpt.engine.text.tokenizer import END_OF_TEXT, UNKNOWN_ID_BYTES, TokenArray, Tokenizer, TokenizerKind
 from tui_gpt.engine.text.tokenizer_writing import write_tokenizer
@@ -52,13 +53,14 @@ class BpeTokenizer(Tokenizer):
         nfc: bool = False,
         kind: TokenizerKind = "bpe",
         original: tuple[str, Mapping[str, Any]] | None = None,
+        chat: Mapping[str, Any] | None = None,
     ) -> None:
         """A tokenizer from its tokens in order of merge priority, the 256 single bytes among them.
 
         `merges`: the pairs behind the tokens of two bytes and more, in the same order; left out, they are derived.
         `ids`: the id of each token; left out, its position. `specials`: tokens outside the merges, with their ids.
         `nfc`: normalise text to NFC first. `original`: tokenizer.json and the configuration it was read from, which
-        `save` then writes again.
+        `save` then writes again. `chat`: what the configuration says of conversations, where there is no original.
         """
         self._kind: TokenizerKind = kind
         self._tokens = list(tokens)
@@ -68,6 +70,7 @@ class BpeTokenizer(Tokenizer):
         self._pattern: Pattern = pattern
         self._nfc = nfc
         self._original = original
+        self._chat = dict(chat or {})
         self._bytes = self._byte_table()
         self._encoding = tiktoken.Encoding(
             f"tui-gpt-{kind}",
@@ -102,6 +105,31 @@ class BpeTokenizer(Tokenizer):
     @property
     def eot_id(self) -> int | None:
         return self._specials.get(END_OF_TEXT)
+
+    @property
+    def specials(self) -> Mapping[str, int]:
+        return self._specials
+
+    @property
+    def chat_template(self) -> str | None:
+        template = (self._chat if self._original is None else self._original[1]).get("chat_template")
+        return template if isinstance(template, str) else None
+
+    def for_chat(self, tokens: Sequence[str], template: str, end: str) -> BpeTokenizer:
+        new = [content for content in tokens if content not in self._specials]
+        specials = self._specials | {content: number for number, content in enumerate(new, self.vocab_size)}
+        marks = {"eos_token": end, "chat_template": template}
+        return BpeTokenizer(
+            self._tokens,
+            merges=self._merges,
+            ids=None if self._ids is None else self._ids.tolist(),
+            specials=specials,
+            pattern=self._pattern,
+            nfc=self._nfc,
+            kind=self._kind,
+            original=None if self._original is None else _with_specials(self._original, new, specials, marks),
+            chat=marks,
+        )
 
     def token_bytes(self, token: int) -> bytes:
         return self._bytes[token] if 0 <= token < len(self._bytes) else UNKNOWN_ID_BYTES
@@ -175,7 +203,25 @@ class BpeTokenizer(Tokenizer):
         # Ids are given out in this order from the end of the vocabulary on, which is where ours lie.
         fast.add_special_tokens([AddedToken(content, special=True, normalized=False) for content in by_id])
         marks = {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT} if self.eot_id is not None else {}
-        write_tokenizer(folder, fast.to_str(pretty=True), marks, model_max_length)
+        if self._chat:
+            marks["pad_token"] = END_OF_TEXT if self.eot_id is not None else self._chat["eos_token"]
+        write_tokenizer(folder, fast.to_str(pretty=True), marks | self._chat, model_max_length)
+
+
+def _with_specials(
+    original: tuple[str, Mapping[str, Any]], new: Sequence[str], specials: Mapping[str, int], marks: Mapping[str, Any]
+) -> tuple[str, Mapping[str, Any]]:
+    """Both files with more special tokens in them. Raises ModelError where their ids would be others."""
+    from tokenizers import AddedToken, Tokenizer
+
+    text, configuration = original
+    fast = Tokenizer.from_str(text)
+    fast.add_special_tokens([AddedToken(content, special=True, normalized=False) for content in new])
+    if any(fast.token_to_id(content) != specials[content] for content in new):
+        raise ModelError("its tokenizer has gaps among its ids, so that no tokens for conversations can be added to it")
+    # A list of added tokens by ids would be one of those before.
+    kept = {key: value for key, value in configuration.items() if key != "added_tokens_decoder"}
+    return fast.to_str(pretty=True), {**kept, **marks}
 
 
 def derive_merges(tokens: Sequence[bytes]) -> list[tuple[bytes, bytes]]:

@@ -7,12 +7,15 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from tui_gpt.core.corpora import CATALOGUE
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.engine.text import interpreter_text
+from tui_gpt.engine.text.dialogues.conversation import Conversation, Message, Role, as_conversation
 
 STORIES_SEED = 1337
+CONVERSATIONS_SEED = 1337
 
 
 def builtin_documents(name: str, megabytes: float) -> Iterator[str]:
@@ -33,10 +36,20 @@ def builtin_documents(name: str, megabytes: float) -> Iterator[str]:
             raise CorpusError(f"there is no built-in corpus {name!r}; there are {', '.join(CATALOGUE)}")
 
 
+def builtin_conversations(megabytes: float) -> Iterator[Conversation]:
+    """Conversations with a storyteller, of so many megabytes (1e6 bytes)."""
+    from tui_gpt.engine.text.conversations import generate_conversations
+
+    for messages in generate_conversations(CONVERSATIONS_SEED, megabytes):
+        yield as_conversation(Message(cast("Role", message.role), message.content) for message in messages)
+
+
 def builtin_version(name: str) -> str:
     """Changes whenever the text of the corpus may: with the generator's code, or with the interpreter."""
     if name == "stories":
         return _code_sha256("tui_gpt.engine.text.stories")
+    if name == "conversations":
+        return _code_sha256("tui_gpt.engine.text.conversations") + _code_sha256("tui_gpt.engine.text.stories")
     return f"{sys.version} {_code_sha256(interpreter_text.__name__)} {_library_state()}"
 
 

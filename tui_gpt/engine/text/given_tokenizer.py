@@ -37,16 +37,20 @@ class GivenTokenizer:
 
     def require_characters(self, surveyed: Survey, source: str) -> None:
         """Raise CorpusError naming the first character of the text that a tokenizer of characters has no token for."""
+        separator = CHARACTER_SEPARATOR if len(surveyed.document_lengths) > 1 else ""
+        self.require_alphabet(surveyed.alphabet + separator, source)
+
+    def require_alphabet(self, alphabet: str, source: str) -> None:
+        """As `require_characters`, of a text that has these characters."""
         if not isinstance(self.tokenizer, CharTokenizer):
             return
-        separator = CHARACTER_SEPARATOR if len(surveyed.document_lengths) > 1 else ""
-        unknown = sorted(set(surveyed.alphabet + separator) - set(self.tokenizer.characters))
+        unknown = sorted(set(alphabet) - set(self.tokenizer.characters))
         if unknown:
             first = unknown[0]
             name = unicodedata.name(first, "a character without a name")
             more = f", and {len(unknown) - 1} more," if len(unknown) > 1 else ""
             raise CorpusError(
                 f"{source} needs the character {first!r} (U+{ord(first):04X}, {name}){more} beyond the "
-                f"{self.tokenizer.vocab_size} characters that the model's tokenizer knows; replace what is unknown in "
-                "the text, or train a new model with the tokenizer bpe, which can write any text"
+                f"{len(self.tokenizer.characters)} characters that the model's tokenizer knows; replace what is "
+                "unknown in the text, or train a new model with the tokenizer bpe, which can write any text"
             )

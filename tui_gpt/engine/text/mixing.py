@@ -7,8 +7,6 @@ beside them: the tokenizer, and a record of which token files belong to it.
 from __future__ import annotations
 
 import hashlib
-import secrets
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -26,11 +24,14 @@ from tui_gpt.core.corpus_shares import WHOLE, CorpusShare, PartFacts, corpus_sha
 from tui_gpt.core.errors import CorpusError, ModelError
 from tui_gpt.core.given_files import read_given
 from tui_gpt.engine.text.batches import Batches, WindowBatches, seed_of_part
+from tui_gpt.engine.text.cache_folders import make_once
 from tui_gpt.engine.text.char_tokenizer import CharTokenizer
+from tui_gpt.engine.text.dialogues.dialogue_sources import holds_conversations
 from tui_gpt.engine.text.given_tokenizer import GivenTokenizer
 from tui_gpt.engine.text.mixed_batches import MixedBatches
-from tui_gpt.engine.text.prepare import Preparation, Progress, alone
+from tui_gpt.engine.text.prepare import Preparation, Progress
 from tui_gpt.engine.text.prepared import PreparedCorpus, open_prepared
+from tui_gpt.engine.text.sources import open_source
 from tui_gpt.engine.text.token_files import CHARACTER_SEPARATOR, CorpusFacts, TokenFile
 from tui_gpt.engine.text.tokenizer import Tokenizer, TokenizerKind
 from tui_gpt.engine.text.tokenizer_files import LARGEST_BYTES, load_tokenizer
@@ -81,14 +82,22 @@ class MixedCorpus(PreparedCorpus):
     """Of every step's sequences; their sum is 1."""
 
     @property
-    def parts(self) -> tuple[PreparedCorpus, ...]:
+    def corpora(self) -> tuple[PreparedCorpus, ...]:
         return self.mixed
+
+    @property
+    def epoch_tokens(self) -> float:
+        return self.mixed[0].train.n_tokens / self.shares[0]
 
     @property
     def tokens_per_byte(self) -> float:
         """A token's bytes are their mean over the shares, as the loss is."""
         n_bytes = sum(share / part.tokens_per_byte for share, part in zip(self.shares, self.mixed, strict=True))
         return 1.0 / n_bytes
+
+    def require_length(self, n_positions: int, *, can_shorten: bool = True) -> None:
+        for part in self.mixed:
+            part.require_length(n_positions, can_shorten=can_shorten)
 
     def batches(self, config: RunConfig) -> Batches:
         length, seed, batch_size = config.model.n_positions, config.train.seed, config.train.batch_size
@@ -100,23 +109,23 @@ class MixedCorpus(PreparedCorpus):
 
 
 def prepare_mix(
-    data: DataConfig, given: GivenTokenizer | None, root: Path, report: Progress, *, verify: bool
+    data: DataConfig, tokenizer: Tokenizer | None, root: Path, report: Progress, *, verify: bool, fetch: bool
 ) -> MixedCorpus:
     """What `prepare` does where there is a mix. Raises ConfigError, CorpusError and OSError."""
     shares = corpus_shares(data.corpus, data.mix)
+    given = None if tokenizer is None else GivenTokenizer.of(tokenizer, root)
     with ExitStack() as stack:
-        parts = [
-            stack.enter_context(Preparation(_data_of(data, share), root, _telling(report, share), verify=verify))
-            for share in shares
-        ]
-        _require_plain_text(parts)
+        parts = []
+        for share in shares:
+            part_data, telling = _data_of(data, share), _telling(report, share)
+            _require_plain_text(part_data, telling, fetch=fetch)
+            source = open_source(part_data, telling, fetch=fetch)
+            parts.append(stack.enter_context(Preparation(part_data, source, root, telling, verify=verify)))
         _require_different(parts)
-        mix = _Mix(data, shares, parts, given, root, report)
-        folder, record, tokenizer = mix.find() or mix.make()
-        taken = GivenTokenizer(tokenizer, record.tokenizer_sha256)
+        folder, record, one_for_all = _Mix(data, shares, parts, given, root, report).found_or_made()
         prepared = []
         for part in parts:
-            part.given = taken
+            part.given = GivenTokenizer(one_for_all, record.tokenizer_sha256)
             prepared.append(part.prepared())
     folders = tuple(part.folder.name for part in prepared)
     if folders != record.folders:
@@ -126,7 +135,7 @@ def prepare_mix(
     facts = _facts(named, shares, record.distinct_characters)
     return MixedCorpus(
         folder=folder,
-        tokenizer=tokenizer,
+        tokenizer=one_for_all,
         train=JoinedTokens.of([part.train for part in named]),
         validation=JoinedTokens.of([part.validation for part in named]),
         sha256=_sha256_of_texts([part.sha256 for part in named], shares),
@@ -149,11 +158,19 @@ def require_intact(folder: Path) -> None:
         open_prepared(folder.parent / Path(name).name, verify=True)
 
 
+_OF_ALL = (
+    *("corpus_megabytes", "tokenizer", "bpe_vocab_size", "validation_fraction"),
+    *("encoding", "errors", "form"),
+)
+"""Settings that hold for every part; what else is said about the text is said of the main corpus."""
+
+
 def _data_of(data: DataConfig, share: CorpusShare) -> DataConfig:
-    """The settings of one corpus by itself. A column is named for the main one; in the others it is looked for."""
-    is_main = share.corpus == data.corpus
-    part: DataConfig = msgspec.structs.replace(data, corpus=share.corpus, mix=(), column=data.column if is_main else "")
-    return part
+    """The settings of one corpus by itself."""
+    if share.corpus == data.corpus:
+        main: DataConfig = msgspec.structs.replace(data, mix=())
+        return main
+    return DataConfig(corpus=share.corpus, **{field: getattr(data, field) for field in _OF_ALL})
 
 
 def _telling(report: Progress, share: CorpusShare) -> Progress:
@@ -161,14 +178,15 @@ def _telling(report: Progress, share: CorpusShare) -> Progress:
     return lambda step, done: report(f"{name}: {step}", done)
 
 
-def _require_plain_text(parts: Sequence[Preparation]) -> None:
-    """Raise CorpusError where a part is something else: what counts as a target would differ from row to row."""
-    for part in parts:
-        if not part.source.is_plain_text:
-            raise CorpusError(
-                f"{part.source.info.name} is not plain text, and a mix is made of plain texts only; train on it by "
-                "itself, or leave it out of data.mix"
-            )
+def _require_plain_text(data: DataConfig, report: Progress, *, fetch: bool) -> None:
+    """Raise CorpusError for conversations: what counts as a target would differ from row to row."""
+    if holds_conversations(data, report, fetch=fetch):
+        info = find(data.corpus)
+        otherwise = "leave it out of the mix" if info.kind == "conversations" else "set data.form to text"
+        raise CorpusError(
+            f"{info.name} has conversations, and a mix is made of plain texts only; train on it by itself, or "
+            f"{otherwise}"
+        )
 
 
 def _require_different(parts: Sequence[Preparation]) -> None:
@@ -229,35 +247,26 @@ class _Mix:
         except (OSError, ModelError, CorpusError):
             return None
 
-    def make(self) -> tuple[Path, MixRecord, Tokenizer]:
-        """The folder, written now. Raises CorpusError and OSError."""
-        for part in self.parts:
-            part.survey()
-        folder = self._folder()  # of what was read just now, whatever was remembered
-        with alone(folder, self.report):
-            return self.find() or self._write(folder)
+    def found_or_made(self) -> tuple[Path, MixRecord, Tokenizer]:
+        """The same, made where it is missing. Raises CorpusError and OSError."""
+        found = self.find()
+        if found is None:
+            for part in self.parts:
+                part.survey()
+            # Of what was read just now, whatever was remembered.
+            found = make_once(self._folder(), self.find, self._write, self.report)
+        return found
 
-    def _write(self, folder: Path) -> tuple[Path, MixRecord, Tokenizer]:
+    def _write(self, folder: Path) -> None:
         alphabet = "".join(sorted(set().union(*(part.survey().alphabet for part in self.parts))))
-        tokenizer = self._tokenizer(alphabet)
-        temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.tmp")
-        temporary.mkdir()
-        try:
-            tokenizer.save(temporary)
-            record = MixRecord(
-                schema=_SCHEMA,
-                tokenizer_sha256=files.sha256_file(temporary / TOKENIZER_FILE),
-                distinct_characters=len(alphabet),
-                folders=(),
-            )
-            _write_record(temporary, record)
-            if folder.exists():  # damaged, or it would have been found
-                shutil.rmtree(folder)
-            temporary.rename(folder)
-            files.fsync_dir(folder.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        return folder, record, tokenizer
+        self._tokenizer(alphabet).save(folder)
+        record = MixRecord(
+            schema=_SCHEMA,
+            tokenizer_sha256=files.sha256_file(folder / TOKENIZER_FILE),
+            distinct_characters=len(alphabet),
+            folders=(),
+        )
+        _write_record(folder, record)
 
     def _tokenizer(self, alphabet: str) -> Tokenizer:
         if self.given is not None:
@@ -316,6 +325,8 @@ def _facts(parts: Sequence[PreparedCorpus], shares: Sequence[CorpusShare], disti
         formats=tuple(dict.fromkeys(name for facts in every for name in facts.formats)),
         columns=main.columns,
         empty_rows=sum(facts.empty_rows for facts in every),
+        own_validation=main.own_validation,
+        changes=tuple(f"{part.source}: {change}" for part in parts for change in part.facts.changes),
         shortest_document=min(facts.shortest_document for facts in every),
         longest_document=max(facts.longest_document for facts in every),
         parts=tuple(

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Literal, Self, cast
 
-import filelock
 import msgspec
 
 from tui_gpt.core import files, locations
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.given_files import read_given
+from tui_gpt.engine.text.cache_folders import make_once
 from tui_gpt.engine.text.char_tokenizer import CharTokenizer
+from tui_gpt.engine.text.dialogues.dialogue_sources import holds_conversations, open_dialogues
+from tui_gpt.engine.text.dialogues.prepare_dialogues import DialoguePreparation
 from tui_gpt.engine.text.given_tokenizer import GivenTokenizer
 from tui_gpt.engine.text.prepared import TRAIN_FILE, VALIDATION_FILE, PreparedCorpus, open_prepared
 from tui_gpt.engine.text.sources import Document, Source, Spool, open_source
@@ -45,7 +45,6 @@ BPE_SAMPLE_CHARACTERS = 32_000_000
 BPE_SAMPLE_CHARACTERS_PER_TOKEN = 4000
 """A BPE learns from at most about so many characters, in all and for each token, spread over the training part."""
 
-_LOCK_POLL_SECONDS = 0.1
 _MOST_WORKERS = 8
 _MOST_SKIPPED = 1000
 _LARGEST_INDEX_BYTES = 1 << 16
@@ -57,6 +56,8 @@ class Known(msgspec.Struct, frozen=True):
     sha256: str
     suits_char: bool
     empty_rows: int = 0
+    training_documents: int | None = None
+    changes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -66,16 +67,19 @@ def prepare(
     cache: Path | None = None,
     progress: Progress | None = None,
     verify: bool = False,
+    fetch: bool = True,
 ) -> PreparedCorpus:
-    """The corpus as token files in the cache, made now unless they are there.
+    """The corpus as token files in the cache, made now unless they are there; fetched first where `fetch` allows it.
 
     Training text comes first and validation text last: of one file the exact share of its characters, of several
-    documents the nearest boundary; each row of a table is a document. Documents are separated by `<|endoftext|>`, for
+    documents the nearest boundary, and what the corpus itself has for it, if it does; each row of a table is a
+    document. Documents are separated by `<|endoftext|>`, for
     characters by a blank line. The tokenizer `auto` is the catalogue's choice for a built-in corpus; for files it is
     `char` when the first four million characters have at most 256 distinct ones, else `bpe`. A `tokenizer` that is
-    given (a model's, say) is taken as it is, whatever `data` says of it. Of several corpora each is prepared by itself,
-    with one tokenizer for all (`mixing`). With `verify` every byte of files that are there is compared with its hash,
-    and files that are damaged are made again; without it, only their sizes are.
+    given (a model's, say) is taken as it is, whatever `data` says of it. Of conversations (`data.form`) the answers are
+    what is learned, and a tokenizer gets tokens for them that has none. Of several corpora (`data.mix`) each is
+    prepared by itself, with one tokenizer for all. With `verify` every byte of files that are there is compared with
+    its hash, and files that are damaged are made again; without it, only their sizes are.
 
     Raises CorpusError when there is no such corpus, when it cannot be read, when it has characters that the given
     tokenizer cannot write, or when the cache cannot be written; ConfigError where `data.mix` is wrong.
@@ -84,12 +88,16 @@ def prepare(
     report = progress or (lambda step, done: None)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        given = None if tokenizer is None else GivenTokenizer.of(tokenizer, root)
         if data.mix:
             from tui_gpt.engine.text.mixing import prepare_mix  # here, because it is made of what is below
 
-            return prepare_mix(data, given, root, report, verify=verify)
-        with Preparation(data, root, report, given, verify=verify) as preparation:
+            return prepare_mix(data, tokenizer, root, report, verify=verify, fetch=fetch)
+        if holds_conversations(data, report, fetch=fetch):
+            talks = open_dialogues(data, report)
+            return DialoguePreparation(data, talks, root, report, tokenizer, verify=verify).run()
+        given = None if tokenizer is None else GivenTokenizer.of(tokenizer, root)
+        source = open_source(data, report, fetch=fetch)
+        with Preparation(data, source, root, report, given, verify=verify) as preparation:
             return preparation.prepared()
     except OSError as error:
         raise CorpusError(
@@ -102,42 +110,28 @@ def explore(data: DataConfig, *, progress: Progress | None = None) -> CorpusFact
     return prepare(data, progress=progress).facts
 
 
-@contextmanager
-def alone(folder: Path, report: Progress) -> Iterator[None]:
-    """While no other process makes that folder of the cache."""
-    lock = filelock.FileLock(folder.with_name(folder.name + ".lock"))
-    while not lock.is_locked:
-        try:
-            lock.acquire(timeout=_LOCK_POLL_SECONDS)
-        except filelock.Timeout:
-            report("waiting for another process that prepares this corpus", 0.0)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 class Preparation:
-    """One corpus on its way to token files. As a context, which holds what it generates until it is left."""
+    """One text on its way to token files. As a context, which holds what it generates until it is left."""
 
     def __init__(
         self,
         data: DataConfig,
+        source: Source,
         root: Path,
         report: Progress,
         given: GivenTokenizer | None = None,
         *,
         verify: bool,
     ) -> None:
-        self.source: Source = open_source(data)
+        self.source = source
         self.given = given
         """The tokenizer to take; None: one made from the text."""
         self._verify = verify
         self._data = data
         self._root = root
         self._report = report
-        self._open_documents: Callable[[], Iterator[Document]] = self.source.documents
-        self._fingerprint = self.source.fingerprint()
+        self._open_documents: Callable[[], Iterator[Document]] = source.documents
+        self._fingerprint = source.fingerprint()
         self._known: Known | None = None
         self._surveyed: Survey | None = None
         self._held = ExitStack()
@@ -155,7 +149,8 @@ class Preparation:
             if self._known is None:
                 self.survey()
             else:
-                self.source.empty_rows = self._known.empty_rows
+                self.source.empty_rows, self.source.changes = self._known.empty_rows, self._known.changes
+                self.source.training_documents = self._known.training_documents
         assert self._known is not None
         return self._known
 
@@ -166,7 +161,13 @@ class Preparation:
                 handle = self._held.enter_context(tempfile.TemporaryFile(dir=self._root))  # noqa: SIM115 - held here
                 self._open_documents = Spool(self.source, cast("BinaryIO", handle)).documents
             self._surveyed = survey(self._open_documents(), self._on_bytes("reading"), self.source.columns)
-            self._known = Known(self._surveyed.sha256, self._surveyed.suits_char, self.source.empty_rows)
+            self._known = Known(
+                self._surveyed.sha256,
+                self._surveyed.suits_char,
+                self.source.empty_rows,
+                self.source.training_documents,
+                self.source.changes,
+            )
         return self._surveyed
 
     def prepared(self) -> PreparedCorpus:
@@ -177,12 +178,9 @@ class Preparation:
             known = self.known()
             prepared = self._find_prepared(known) or self._build_alone(self._folder(known, self.given), surveyed)
         # Only what was the same before and after reading is what was read.
-        if (
-            self._surveyed is not None
-            and self._fingerprint is not None
-            and self._fingerprint == self.source.fingerprint()
-        ):
-            self._remember(self._fingerprint, self.known())
+        before = None if self._surveyed is None else self._fingerprint
+        if before is not None and before == self.source.fingerprint():
+            self._remember(before, self.known())
         return prepared
 
     def _find_prepared(self, known: Known) -> PreparedCorpus | None:
@@ -218,6 +216,8 @@ class Preparation:
             "bpe_vocab_size": self._data.bpe_vocab_size if kind == "bpe" and given is None else None,
             "validation_fraction": self._data.validation_fraction,
         }
+        if known.training_documents is not None:
+            key |= {"validation_fraction": None, "training_documents": known.training_documents}
         if given is not None:
             key["tokenizer_sha256"] = given.sha256
         return self._root / hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:32]
@@ -251,6 +251,8 @@ class Preparation:
             formats=self.source.formats,
             columns=self.source.columns,
             empty_rows=self.source.empty_rows,
+            own_validation=self.source.own_validation,
+            changes=self.source.changes,
         )
         return replace(prepared, source=self.source.info.name, facts=facts)
 
@@ -259,34 +261,13 @@ class Preparation:
         return lambda n_bytes: self._report(step, min(1.0, n_bytes / expected))
 
     def _build_alone(self, folder: Path, surveyed: Survey) -> PreparedCorpus:
-        with alone(folder, self._report):
-            found = self._find(folder)  # another process may have made it
-            if found is None:
-                self._build(folder, surveyed)
-                found = self._find(folder)
-        if found is None:
-            raise CorpusError(
-                f"the token files just written to {folder} are damaged; check the disk that holds the cache"
-            )
-        return found
+        return make_once(
+            folder, lambda: self._find(folder), lambda temporary: self._write(temporary, surveyed), self._report
+        )
 
-    def _build(self, folder: Path, surveyed: Survey) -> None:
-        temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.tmp")
-        temporary.mkdir()
-        try:
-            manifest = self._write(temporary, surveyed)
-            files.write_bytes(temporary / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest)))
-            if folder.exists():  # damaged, or it would have been found
-                shutil.rmtree(folder)
-            temporary.rename(folder)
-            files.fsync_dir(folder.parent)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-
-    def _write(self, folder: Path, surveyed: Survey) -> Manifest:
-        boundary = train_characters(surveyed.document_lengths, self._data.validation_fraction)
-        tokenizer = self._tokenizer(surveyed, boundary)
+    def _write(self, folder: Path, surveyed: Survey) -> None:
+        boundary = self._boundary(surveyed)
+        tokenizer = self._tokenizer(surveyed)
         tokenizer.save(folder)
         workers = min(os.cpu_count() or 1, _MOST_WORKERS)
         names = (TRAIN_FILE, VALIDATION_FILE)
@@ -297,7 +278,7 @@ class Preparation:
             self._encode(writers, surveyed, boundary)
             train, validation = (writer.close() for writer in writers)
         tokens = train.n_tokens + validation.n_tokens
-        return Manifest(
+        manifest = Manifest(
             schema=SCHEMA,
             source=self.source.info.name,
             sha256=surveyed.sha256,
@@ -319,12 +300,30 @@ class Preparation:
                 formats=self.source.formats,
                 columns=self.source.columns,
                 empty_rows=self.source.empty_rows,
+                own_validation=self.source.own_validation,
+                changes=self.source.changes,
                 shortest_document=min(surveyed.document_lengths),
                 longest_document=max(surveyed.document_lengths),
+                repeats=surveyed.repeats(boundary),
             ),
         )
+        files.write_bytes(folder / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest)))
 
-    def _tokenizer(self, surveyed: Survey, boundary: int) -> Tokenizer:
+    def _boundary(self, surveyed: Survey) -> int:
+        """How many characters are trained on. Raises CorpusError where nothing would be left on one side."""
+        own = self.source.training_documents
+        if own is None:
+            return train_characters(surveyed.document_lengths, self._data.validation_fraction)
+        boundary = sum(surveyed.document_lengths[:own])
+        if not 0 < boundary < surveyed.characters:
+            side = "train" if boundary == 0 else "validate"
+            raise CorpusError(
+                f"nothing is left of {self.source.info.name} to {side} on; lower data.min_characters, or set "
+                "data.clean to off"
+            )
+        return boundary
+
+    def _tokenizer(self, surveyed: Survey) -> Tokenizer:
         if self.given is not None:
             self.given.require_characters(surveyed, self.source.info.name)
             return self.given.tokenizer
@@ -347,7 +346,7 @@ class Preparation:
 
         `share` is that of this text in all that is learned from.
         """
-        boundary = train_characters(self.survey().document_lengths, self._data.validation_fraction)
+        boundary = self._boundary(self.survey())
         blocks = (
             text for part, text in _divided(self._open_documents(), boundary) if text is not None and part == "train"
         )

@@ -35,18 +35,41 @@ class PreparedCorpus:
     facts: CorpusFacts
 
     @property
-    def parts(self) -> tuple[PreparedCorpus, ...]:
+    def corpora(self) -> tuple[PreparedCorpus, ...]:
         """The corpora that it is made of: of a mix several, else itself."""
         return (self,)
 
     @property
+    def epoch_tokens(self) -> float:
+        """Tokens that are read until all of it was read once; of a mix, its main corpus."""
+        return self.train.n_tokens
+
+    @property
     def tokens_per_byte(self) -> float:
-        """Of the validation text; a loss in nats per token, times this and over ln 2, is bits per byte."""
+        """Of the validation text that is predicted."""
         return self.validation.n_tokens / max(1, self.validation.n_bytes)
 
     def batches(self, config: RunConfig) -> Batches:
         """What a run of that configuration learns from. Raises ValueError when the training part fills no window."""
         return WindowBatches.of(self.train.tokens, config)
+
+    def require_length(self, n_positions: int, *, can_shorten: bool = True) -> None:
+        """Raises CorpusError when a part is too short for one window of tokens and the token after it.
+
+        Without `can_shorten` the context is a finished model's, and nobody is advised to change it.
+        """
+        needed = n_positions + 1
+        for name, part in (("training", self.train), ("validation", self.validation)):
+            if part.n_tokens < needed:
+                ways = ["choose a longer text"]
+                if can_shorten and part.n_tokens > SHORTEST_CONTEXT:
+                    ways.append(f"set model.n_positions to at most {part.n_tokens - 1:,}")
+                if part is self.validation and not self.facts.own_validation:
+                    ways.append("raise data.validation_fraction")
+                raise CorpusError(
+                    f"the {name} part of {self.source} has {part.n_tokens:,} tokens, and a context of "
+                    f"{n_positions:,} needs at least {needed:,}; {', or '.join(ways)}"
+                )
 
 
 def open_prepared(folder: Path, *, verify: bool = False) -> PreparedCorpus:
@@ -63,7 +86,7 @@ def open_prepared(folder: Path, *, verify: bool = False) -> PreparedCorpus:
         tokenizer = None
     if tokenizer is None:
         raise CorpusError(f"the tokenizer in {folder} is missing or damaged; prepare the corpus again")
-    return PreparedCorpus(
+    corpus = PreparedCorpus(
         folder=folder,
         tokenizer=tokenizer,
         train=open_token_file(folder / TRAIN_FILE, manifest.train, manifest.dtype, verify=verify),
@@ -72,23 +95,8 @@ def open_prepared(folder: Path, *, verify: bool = False) -> PreparedCorpus:
         source=manifest.source,
         facts=manifest.facts,
     )
+    if manifest.dialogues is None:
+        return corpus
+    from tui_gpt.engine.text.dialogues.prepared_dialogues import open_dialogues
 
-
-def require_length(prepared: PreparedCorpus, n_positions: int, *, can_shorten: bool = True) -> None:
-    """Raises CorpusError when a part of the corpus is too short for one window of tokens and the token after it.
-
-    Without `can_shorten` the context is a finished model's, and nobody is advised to change it.
-    """
-    needed = n_positions + 1
-    for one in prepared.parts:
-        for name, part in (("training", one.train), ("validation", one.validation)):
-            if part.n_tokens < needed:
-                ways = ["choose a longer text"]
-                if can_shorten and part.n_tokens > SHORTEST_CONTEXT:
-                    ways.append(f"set model.n_positions to at most {part.n_tokens - 1:,}")
-                if part is one.validation:
-                    ways.append("raise data.validation_fraction")
-                raise CorpusError(
-                    f"the {name} part of {one.source} has {part.n_tokens:,} tokens, and a context of {n_positions:,} "
-                    f"needs at least {needed:,}; {', or '.join(ways)}"
-                )
+    return open_dialogues(corpus, manifest.dialogues, verify=verify)

@@ -7,16 +7,18 @@ import os
 import time
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
 from tui_gpt.core.config import DataConfig
-from tui_gpt.core.corpora import CorpusInfo, find
+from tui_gpt.core.corpora import CorpusInfo, find, with_own_choices
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.safe_text import safe_text
+from tui_gpt.engine.text.arranging import Arrangement, in_sentences
 from tui_gpt.engine.text.builtin import builtin_documents, builtin_version
 from tui_gpt.engine.text.formats.document_files import DocumentFiles, find_document_files
 from tui_gpt.engine.text.formats.tables import RowCount
@@ -26,6 +28,8 @@ _SETTLED_NS = 2_000_000_000
 
 Document = Iterator[str]
 """One document's text, in blocks."""
+FileState = tuple[str, int, int, int, int, int]
+"""Path, device, inode, size, and the times of the last changes to content and inode, in nanoseconds."""
 
 
 class Source(ABC):
@@ -39,10 +43,14 @@ class Source(ABC):
     """Of tables, those that are read."""
     is_table: bool = False
     """Whether documents are rows."""
-    is_plain_text: bool = True
-    """Whether documents are nothing but text, as all parts of a mix must be."""
     empty_rows: int = 0
     """How many rows of tables had no text, once all documents were read."""
+    own_validation: str = ""
+    """What it has to validate on, for people, where that is a text of its own; its documents come last."""
+    training_documents: int | None = None
+    """How many come before those, once all documents were read; None where it has none of its own."""
+    changes: tuple[str, ...] = ()
+    """What was changed or left out on the way, a sentence each, once all documents were read."""
 
     @property
     @abstractmethod
@@ -55,20 +63,43 @@ class Source(ABC):
         """Whether reading it again means making it again."""
 
     @abstractmethod
+    def parts(self) -> tuple[Iterator[Document], Iterator[Document]]:
+        """The documents, and those to validate on where they are a text of its own, which are read after the others."""
+
     def documents(self) -> Iterator[Document]:
         """Every document; each must be read to its end before the next is asked for."""
+        train, validation = self.parts()
+        number = 0
+        for number, document in enumerate(train, 1):  # noqa: B007 - counts
+            yield document
+        if self.own_validation:
+            self.training_documents = number
+        yield from validation
 
     @abstractmethod
     def fingerprint(self) -> str | None:
         """Equal as long as the text is certainly the same, found without reading it; None when that cannot be known."""
 
 
-def open_source(data: DataConfig) -> Source:
-    """The corpus that the configuration names. Raises CorpusError when there is no such thing to read."""
+def open_source(
+    data: DataConfig, progress: Callable[[str, float], None] | None = None, *, fetch: bool = True
+) -> Source:
+    """The corpus that the configuration names, fetched first where it must be and `fetch` allows it.
+
+    Raises CorpusError when there is no such thing to read, and what `progress` raises.
+    """
     info = find(data.corpus)
-    if info.path is None:
-        return _BuiltinSource(info, data.corpus_megabytes)
-    return _FileSource(info, find_document_files(info.path, data), data)
+    data = with_own_choices(data)
+    if info.is_fetched:
+        from tui_gpt.engine.text.fetched_text import fetched_source
+
+        source: Source = fetched_source(info, data, progress or (lambda _what, _share: None), fetch=fetch)
+    elif info.path is None:
+        source = _BuiltinSource(info, data.corpus_megabytes)
+    else:
+        source = _FileSource(info, find_document_files(info.path, data), data)
+    arrangement = Arrangement.of(data)
+    return source if arrangement.changes_nothing else _ArrangedSource(source, arrangement)
 
 
 class _FileSource(Source):
@@ -88,36 +119,23 @@ class _FileSource(Source):
     def is_generated(self) -> bool:
         return False
 
-    def documents(self) -> Iterator[Document]:
+    def parts(self) -> tuple[Iterator[Document], Iterator[Document]]:
+        return self._documents(), iter(())
+
+    def _documents(self) -> Iterator[Document]:
         count = RowCount()
         for file in self._files:
             yield from file.documents(count)
         self.empty_rows = count.empty
 
     def fingerprint(self) -> str | None:
-        states = []
-        for path in (file.path for file in self._files):
-            try:
-                state = path.stat()
-            except OSError:
-                return None
-            # The clock may have been turned back: a time in the future is as doubtful as one just now.
-            if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < _SETTLED_NS:
-                return None
-            states.append(
-                (
-                    _written(path.absolute()),
-                    state.st_dev,
-                    state.st_ino,
-                    state.st_size,
-                    state.st_mtime_ns,
-                    state.st_ctime_ns,
-                )
-            )
-        rules = [self._data.encoding, self._data.errors]
+        states = states_of(file.path for file in self._files)
+        if states is None:
+            return None
+        rules = [self._data.encoding, self._data.errors, *filter(None, [self._data.separator])]
         if self.is_table:
-            return _sha256_of(["tables", *rules, [file.column for file in self._files], states])
-        return _sha256_of(["files", *rules, states])
+            return sha256_of(["tables", *rules, [file.column for file in self._files], states])
+        return sha256_of(["files", *rules, states])
 
 
 class _BuiltinSource(Source):
@@ -134,12 +152,60 @@ class _BuiltinSource(Source):
     def is_generated(self) -> bool:
         return True
 
-    def documents(self) -> Iterator[Document]:
-        return (iter([text]) for text in builtin_documents(self.info.name, self._megabytes))
+    def parts(self) -> tuple[Iterator[Document], Iterator[Document]]:
+        return (iter([text]) for text in builtin_documents(self.info.name, self._megabytes)), iter(())
 
     def fingerprint(self) -> str | None:
         size = self._megabytes if self.info.kind == "generated" else None
-        return _sha256_of(["builtin", self.info.name, size, builtin_version(self.info.name)])
+        return sha256_of(["builtin", self.info.name, size, builtin_version(self.info.name)])
+
+
+class _ArrangedSource(Source):
+    """Documents of another source: fewer of them, cleaned up, in another order."""
+
+    def __init__(self, source: Source, arrangement: Arrangement) -> None:
+        self._source, self._arrangement = source, arrangement
+        self.info, self.skipped, self.formats = source.info, source.skipped, source.formats
+        self.columns, self.is_table, self.own_validation = source.columns, source.is_table, source.own_validation
+
+    @property
+    def n_bytes_expected(self) -> int:
+        return self._source.n_bytes_expected
+
+    @property
+    def is_generated(self) -> bool:
+        return self._source.is_generated
+
+    def parts(self) -> tuple[Iterator[Document], Iterator[Document]]:
+        train, validation = self._source.parts()
+        counts: Counter[str] = Counter()
+
+        def counted() -> Iterator[Document]:
+            yield from self._arrangement.to_validate_on(validation, counts)
+            self.empty_rows = self._source.empty_rows
+            self.changes = (*self._source.changes, *in_sentences(counts))
+
+        return self._arrangement.to_train_on(train, counts), counted()
+
+    def fingerprint(self) -> str | None:
+        known = self._source.fingerprint()
+        return None if known is None else sha256_of(["arranged", *self._arrangement.key(), known])
+
+
+def states_of(paths: Iterable[Path]) -> list[FileState] | None:
+    """What tells whether these files are the same later on; None where one is too new, or away, to tell."""
+    states = []
+    for path in paths:
+        try:
+            state = path.stat()
+        except OSError:
+            return None
+        # The clock may have been turned back: a time in the future is as doubtful as one just now.
+        if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < _SETTLED_NS:
+            return None
+        where = _written(path.absolute())
+        states.append((where, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+    return states
 
 
 def _written(path: Path) -> str:
@@ -147,7 +213,8 @@ def _written(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _sha256_of(value: object) -> str:
+def sha256_of(value: object) -> str:
+    """Of the value as JSON, in hexadecimal."""
     return hashlib.sha256(msgspec.json.encode(value)).hexdigest()
 
 

@@ -20,6 +20,7 @@ from tui_gpt.core import files
 from tui_gpt.core.corpus_shares import PartFacts
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.given_files import read_given
+from tui_gpt.core.repeats import Repeats
 from tui_gpt.engine.text.tokenizer import TokenArray, Tokenizer
 
 SCHEMA = 1
@@ -62,6 +63,16 @@ class CorpusFacts(msgspec.Struct, frozen=True, kw_only=True):
     shortest_document: int = 0
     """In characters; 0 where nobody counted."""
     longest_document: int = 0
+    answers: int = 0
+    """Of conversations, how many answers there are; 0 for texts."""
+    answer_tokens: int = 0
+    """Tokens of answers, which are what is learned of conversations."""
+    own_validation: str = ""
+    """The file or split to validate on, of a corpus that has its own: then data.validation_fraction does not apply."""
+    changes: tuple[str, ...] = ()
+    """What was cleaned up or left out, a sentence each."""
+    repeats: Repeats | None = None
+    """None where nobody counted: in token files that an earlier version made."""
     parts: tuple[PartFacts, ...] = ()
     """Of a mix, its corpora, the main one first; what is above tells of all of them together."""
 
@@ -73,6 +84,28 @@ class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
     n_bytes: int
     """UTF-8 bytes of the text that the tokens stand for; `<|endoftext|>` stands for none."""
     sha256: str
+
+
+class DialogueRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What the manifest knows about the conversations of one part."""
+
+    n_conversations: int
+    n_answer_tokens: int
+    answer_bytes: int
+    """UTF-8 bytes of the answers' text; the tokens that end them stand for none."""
+    marks_sha256: str
+    """Of a byte for each token, which tells whether it belongs to an answer."""
+    ends_sha256: str
+    """Of eight bytes for each conversation: where it ends."""
+
+
+class DialogueRecords(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a corpus of conversations."""
+
+    train: DialogueRecord
+    validation: DialogueRecord
+    question: str
+    """The first question of the validation part: what samples answer."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +120,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     train: FileRecord
     validation: FileRecord
     facts: CorpusFacts
+    dialogues: DialogueRecords | None = None
+    """None for a corpus of texts."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +38,21 @@ class Tokenizer(ABC):
     @abstractmethod
     def eot_id(self) -> int | None:
         """Id of `<|endoftext|>`, which separates documents; None where there is no such token."""
+
+    @property
+    @abstractmethod
+    def specials(self) -> Mapping[str, int]:
+        """Tokens that no text gives, each with its id."""
+
+    @property
+    @abstractmethod
+    def chat_template(self) -> str | None:
+        """The Jinja template by which messages become text, as it stands in tokenizer_config.json; None without one."""
+
+    @abstractmethod
+    def for_chat(self, tokens: Sequence[str], template: str, end: str) -> Tokenizer:
+        """The same tokenizer with these special tokens behind its own, this template, and `end` as the token that ends
+        an answer. Those that it has already keep their ids."""
 
     @abstractmethod
     def encode_array(self, text: str) -> TokenArray:

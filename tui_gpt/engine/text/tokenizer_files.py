@@ -15,7 +15,7 @@ from tui_gpt.engine.text.bpe_tokenizer import REGEX, BpeTokenizer, Pattern
 from tui_gpt.engine.text.byte_alphabet import BYTES_IN_ORDER, to_bytes
 from tui_gpt.engine.text.char_tokenizer import ANY_CHARACTER, CharTokenizer
 from tui_gpt.engine.text.tokenizer import Tokenizer
-from tui_gpt.engine.text.tokenizer_writing import CONFIGURATION_FILE, TOKENIZER_FILE
+from tui_gpt.engine.text.tokenizer_writing import CONFIGURATION_FILE, TEMPLATE_FILE, TOKENIZER_FILE
 
 LARGEST_BYTES = 64 << 20
 """Of `tokenizer.json`."""
@@ -80,9 +80,9 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         *(_part(path, raw) for raw in (parsed.normalizer, parsed.pre_tokenizer, parsed.post_processor, parsed.decoder))
     )
     if parsed.model.type == "WordLevel":
-        return _character_tokenizer(path, parsed, parts)
+        return _character_tokenizer(path, parsed, parts, _configuration_of(folder))
     if parsed.model.type == "BPE" or (parsed.model.type is None and parsed.model.merges is not None):
-        return _bpe_tokenizer(path, parsed, parts, content)
+        return _bpe_tokenizer(path, parsed, parts, (content.decode("utf-8"), _configuration_of(folder)))
     raise _unsupported(path, f"its model is of the type {str(parsed.model.type)[:40]!r}")
 
 
@@ -126,7 +126,9 @@ def _type_of(part: Any) -> str | None:
     return part.get("type") if isinstance(part, dict) else None
 
 
-def _character_tokenizer(path: Path, parsed: _TokenizerJson, parts: _Parts) -> CharTokenizer:
+def _character_tokenizer(
+    path: Path, parsed: _TokenizerJson, parts: _Parts, configuration: dict[str, Any]
+) -> CharTokenizer:
     split = parts.pre_tokenizer
     if (
         _type_of(split) != "Split"
@@ -134,18 +136,23 @@ def _character_tokenizer(path: Path, parsed: _TokenizerJson, parts: _Parts) -> C
         or _type_of(parts.decoder) != "Fuse"
     ):
         raise _unsupported(path, "it splits text into words and not into single characters")
-    if parsed.added_tokens or parts.normalizer is not None or parts.post_processor is not None:
-        raise _unsupported(path, "it has characters with special tokens or normalisation")
+    if parts.normalizer is not None or parts.post_processor is not None:
+        raise _unsupported(path, "it has characters with normalisation")
     vocabulary = parsed.model.vocab
     if not vocabulary or any(len(key) != 1 for key in vocabulary):
         raise _damaged(path, "an entry of its alphabet is not one character")
-    tokenizer = CharTokenizer(vocabulary)
+    specials = _specials(path, parsed)
+    tokenizer = CharTokenizer(vocabulary, sorted(specials, key=lambda content: specials[content]), configuration)
     if any(vocabulary[character] != number for number, character in enumerate(tokenizer.characters)):
         raise _damaged(path, "its characters are not numbered in their order")
+    if dict(tokenizer.specials) != specials:
+        raise _damaged(path, "its special tokens are not numbered behind its characters")
     return tokenizer
 
 
-def _bpe_tokenizer(path: Path, parsed: _TokenizerJson, parts: _Parts, content: bytes) -> BpeTokenizer:
+def _bpe_tokenizer(
+    path: Path, parsed: _TokenizerJson, parts: _Parts, original: tuple[str, dict[str, Any]]
+) -> BpeTokenizer:
     model = parsed.model
     if (
         model.dropout
@@ -176,7 +183,7 @@ def _bpe_tokenizer(path: Path, parsed: _TokenizerJson, parts: _Parts, content: b
         pattern=pattern,
         nfc=parts.normalizer is not None,
         kind="gpt2" if plain and _tokens_sha256(by_priority) == _GPT2_TOKENS_SHA256 else "bpe",
-        original=(content.decode("utf-8"), _read_configuration(path.with_name(CONFIGURATION_FILE))),
+        original=original,
     )
 
 
@@ -259,6 +266,16 @@ def _pair(path: Path, merge: str | tuple[str, str]) -> tuple[str, str]:
     if not space:
         raise _damaged(path, f"the merge {merge[:40]!r} is not of two tokens")
     return left, right
+
+
+def _configuration_of(folder: Path) -> dict[str, Any]:
+    """The tokenizer's configuration, with the chat template that newer folders have in a file of its own."""
+    configuration = _read_configuration(folder / CONFIGURATION_FILE)
+    try:
+        template = read_given(folder / TEMPLATE_FILE, _LARGEST_PART_BYTES).decode("utf-8")
+    except (OSError, ValueError):  # none, or none that could be used: then the model continues texts
+        return configuration
+    return {**configuration, "chat_template": template}
 
 
 def _read_configuration(path: Path) -> dict[str, Any]:

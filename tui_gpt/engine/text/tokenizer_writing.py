@@ -11,6 +11,8 @@ from tui_gpt.core import files
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIGURATION_FILE = "tokenizer_config.json"
+TEMPLATE_FILE = "chat_template.jinja"
+"""Where others have the template that here stands in the configuration."""
 
 # Names of Python classes and code that a foreign configuration may ask transformers to run.
 _DROPPED_KEYS = {"auto_map", "custom_pipelines"}

@@ -11,18 +11,24 @@ import psutil
 
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.config_loading import with_vocabulary
+from tui_gpt.core.corpora import corpus_path, is_named, with_own_choices
 from tui_gpt.core.corpus_formats import bare_name
-from tui_gpt.core.corpus_shares import absolute, corpus_shares
+from tui_gpt.core.corpus_shares import corpus_shares
 from tui_gpt.core.errors import ConfigError, CorpusError, RunError, TuiGptError
+from tui_gpt.core.fetched import pinned
+from tui_gpt.core.files import sha256_file
+from tui_gpt.core.hub_corpus import is_hub_corpus, parse_hub_corpus
 from tui_gpt.core.names import check_name, name_from
 from tui_gpt.core.runs.records import DataRecord, RunRecord, utc_now
 from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.core.sizes import require_memory, training_memory
 from tui_gpt.core.standard_input import STANDARD_INPUT, is_kept
+from tui_gpt.engine.text.dialogues.chat_format import with_chat
+from tui_gpt.engine.text.dialogues.prepared_dialogues import PreparedDialogues
 from tui_gpt.engine.text.prepare import prepare
-from tui_gpt.engine.text.prepared import PreparedCorpus, require_length
+from tui_gpt.engine.text.prepared import PreparedCorpus
 from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
-from tui_gpt.engine.training.origins import Origin, read_origin, write_start
+from tui_gpt.engine.training.origins import Origin, read_origin, write_grown_start, write_start
 
 Progress = Callable[[str, float], None]
 
@@ -53,12 +59,13 @@ def begin_run(
     source = None if origin is None else read_origin(origin)
     corpus = prepare(config.data, tokenizer=source.tokenizer if source else None, progress=progress)
     _require_vocabulary(corpus)
-    shaped = _with_shape_of(source, config) if source else with_vocabulary(config, corpus.tokenizer.vocab_size)
+    shaped = _with_shape_of(source, config, corpus) if source else with_vocabulary(config, corpus.tokenizer.vocab_size)
     resolved = _resolve(shaped, corpus)
     _require_sample_prompt(resolved, corpus)
-    require_length(corpus, resolved.model.n_positions, can_shorten=source is None)
+    corpus.require_length(resolved.model.n_positions, can_shorten=source is None)
     _require_adaptable(resolved, source)
     require_fit(resolved)
+    batches = corpus.batches(resolved)
     record = RunRecord(
         name=name or _name_of(config.data.corpus),
         created=utc_now(),
@@ -75,8 +82,8 @@ def begin_run(
             train_bytes=corpus.train.n_bytes,
             validation_bytes=corpus.validation.n_bytes,
             prepared=corpus.folder.name,
-            tokenizer_sha256=source.files[TOKENIZER_FILE].sha256 if source else "",
-            rows_per_epoch=corpus.batches(resolved).rows_per_epoch,
+            tokenizer_sha256=sha256_file(corpus.folder / TOKENIZER_FILE) if source else "",
+            rows_per_epoch=batches.rows_per_epoch,
             tokens_per_byte=corpus.tokens_per_byte,
         ),
         parent=origin,
@@ -85,12 +92,19 @@ def begin_run(
         notes=notes,
     )
     create = store.create_free if name is None else store.create
-    return create(record, partial(write_start, source) if source else None)
+    return create(record, _start_of(source, corpus, resolved) if source else None)
+
+
+def _start_of(origin: Origin, corpus: PreparedCorpus, config: RunConfig) -> Callable[[Path], None]:
+    """What writes the model that the run begins from: as it is, or with the tokens that conversations need."""
+    if not isinstance(corpus, PreparedDialogues) or with_chat(origin.tokenizer) is origin.tokenizer:
+        return partial(write_start, origin)
+    return partial(write_grown_start, origin, corpus.tokenizer, config.model, config.train.seed)
 
 
 def _name_of(corpus: str) -> str:
     """A name for a run on it."""
-    path = Path(corpus)
+    path = Path(parse_hub_corpus(corpus).repository if is_hub_corpus(corpus) else corpus)
     return name_from(STANDARD_INPUT if is_kept(path) else bare_name(path.name), "run")
 
 
@@ -140,8 +154,9 @@ def _require_adaptable(config: RunConfig, origin: Origin | None) -> None:
         )
 
 
-def _with_shape_of(origin: Origin, config: RunConfig) -> RunConfig:
-    model = msgspec.structs.replace(origin.model, dropout=config.model.dropout)
+def _with_shape_of(origin: Origin, config: RunConfig, corpus: PreparedCorpus) -> RunConfig:
+    vocabulary = max(origin.model.vocabulary, corpus.tokenizer.vocab_size)
+    model = msgspec.structs.replace(origin.model, dropout=config.model.dropout, vocab_size=vocabulary)
     shaped: RunConfig = msgspec.structs.replace(config, model=model)
     return shaped
 
@@ -150,14 +165,19 @@ def _resolve(config: RunConfig, corpus: PreparedCorpus) -> RunConfig:
     """The configuration with everything that depends on the corpus written out, so that it means the same later."""
     shares = corpus_shares(config.data.corpus, config.data.mix)[1:]
     data = msgspec.structs.replace(
-        config.data,
+        with_own_choices(config.data),
         tokenizer=corpus.tokenizer.kind,
-        corpus=absolute(config.data.corpus),
-        mix=tuple(str(msgspec.structs.replace(share, corpus=absolute(share.corpus))) for share in shares),
+        corpus=_written_out(config.data.corpus),
+        mix=tuple(str(msgspec.structs.replace(share, corpus=_written_out(share.corpus))) for share in shares),
         column=corpus.facts.columns[0] if len(corpus.facts.columns) == 1 else config.data.column,
     )
     resolved: RunConfig = msgspec.structs.replace(config, data=data)
     return resolved
+
+
+def _written_out(corpus: str) -> str:
+    """The corpus by a name that means the same from everywhere, and of the Hub with the commit that was fetched."""
+    return pinned(corpus) if is_named(corpus) else str(corpus_path(corpus).absolute())
 
 
 def require_fit(config: RunConfig) -> None:

@@ -20,7 +20,7 @@ from tui_gpt.core.runs.checkpoints import MANIFEST_FILE, FileEntry, Manifest
 from tui_gpt.core.runs.records import read_record, utc_now, write_record
 from tui_gpt.core.runs.store import Run
 from tui_gpt.engine.text.tokenizer_files import load_tokenizer
-from tui_gpt.engine.text.tokenizer_writing import CONFIGURATION_FILE, TOKENIZER_FILE
+from tui_gpt.engine.text.tokenizer_writing import CONFIGURATION_FILE, TEMPLATE_FILE, TOKENIZER_FILE
 
 if TYPE_CHECKING:
     from tui_gpt.engine.text.tokenizer import Tokenizer
@@ -29,7 +29,7 @@ START_FOLDER = "start"
 """Within a run's folder: the model it begins from, and a MANIFEST.json as checkpoints have."""
 
 _ALWAYS = ("config.json", TOKENIZER_FILE)
-_WHERE_GIVEN = (CONFIGURATION_FILE, "generation_config.json")
+_WHERE_GIVEN = (CONFIGURATION_FILE, TEMPLATE_FILE, "generation_config.json")
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,9 @@ def origin_data(name: str) -> dict[str, Any]:
                 f"model {name} was trained on {part.corpus}, which is not there any more; name a corpus, a file or a "
                 "folder"
             ) from None
-    wanted = (
-        *("corpus", "mix", "corpus_megabytes", "bpe_vocab_size"),
-        *("validation_fraction", "encoding", "errors", "column"),
-    )
-    return {field: getattr(data, field) for field in wanted}
+    # The tokenizer comes with the model.
+    known = {field: getattr(data, field) for field in DataConfig.__struct_fields__ if field != "tokenizer"}
+    return {field: value for field, value in known.items() if value is not None}
 
 
 def write_start(origin: Origin, run_folder: Path) -> None:
@@ -119,6 +117,28 @@ def write_start(origin: Origin, run_folder: Path) -> None:
     fsync_dir(folder)
     if start_problem(folder):
         raise _changed(origin)
+
+
+def write_grown_start(origin: Origin, tokenizer: Tokenizer, model: ModelConfig, seed: int, run_folder: Path) -> None:
+    """As `write_start`, of the model with a tokenizer that has more tokens; `seed` draws what it begins with for them.
+
+    Raises ModelError.
+    """
+    from tui_gpt.engine.interop.huggingface import read_model_folder, write_model_folder
+    from tui_gpt.engine.network.growing import grow_vocabulary
+
+    folder = run_folder / START_FOLDER
+    folder.mkdir()
+    network = read_model_folder(origin.folder).network
+    weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    grown = grow_vocabulary(weights, origin.tokenizer.vocab_size, tokenizer.vocab_size, seed)
+    write_model_folder(folder, grown, model, tokenizer)
+    files = {}
+    for path in sorted(folder.iterdir()):
+        fsync_file(path)
+        files[path.name] = _entry(path)
+    write_record(folder / MANIFEST_FILE, Manifest(step=0, created=utc_now(), files=files))
+    fsync_dir(folder)
 
 
 def _changed(origin: Origin) -> ModelError:

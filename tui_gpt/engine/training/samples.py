@@ -9,8 +9,11 @@ import msgspec
 import numpy as np
 
 from tui_gpt.core.config import RunConfig, SampleConfig
+from tui_gpt.engine.generation.dialogue import dialogue_prompt
 from tui_gpt.engine.generation.stream import Generator
 from tui_gpt.engine.network import GPT
+from tui_gpt.engine.text.dialogues.conversation import Message
+from tui_gpt.engine.text.dialogues.prepared_dialogues import PreparedDialogues
 from tui_gpt.engine.text.prepared import PreparedCorpus
 
 _FIRST_WORDS = re.compile(r"\S+(?:\s+\S+){0,2}")
@@ -29,10 +32,12 @@ class Sample:
 
 
 def sample_prompt(corpus: PreparedCorpus, config: RunConfig) -> str:
-    """The configured prompt, or the first words of a line or document of the validation text."""
+    """The configured prompt, or the first words of a line or document of the validation text, or its first question."""
     if config.train.sample_prompt:
         return config.train.sample_prompt
-    tokens = np.asarray(corpus.parts[0].validation.tokens[:_LOOK_AT_TOKENS])
+    if isinstance(corpus, PreparedDialogues):
+        return corpus.question
+    tokens = np.asarray(corpus.corpora[0].validation.tokens[:_LOOK_AT_TOKENS])
     ids = [int(token) for token in tokens]
     eot = corpus.tokenizer.eot_id
     if eot is not None and eot in ids[:-1]:
@@ -54,5 +59,11 @@ def sample_text(network: GPT, corpus: PreparedCorpus, config: RunConfig) -> Samp
     settings: SampleConfig = msgspec.structs.replace(
         config.sample, max_new_tokens=config.train.sample_tokens, seed=seed, n_samples=1
     )
-    pieces = Generator(network, corpus.tokenizer).stream(prompt, settings)
+    reads: str | list[int] = prompt
+    if isinstance(corpus, PreparedDialogues):
+        asked = [Message("user", prompt)]
+        n_positions = network.config.n_positions
+        reads = dialogue_prompt(corpus.tokenizer, asked, n_positions, settings.max_new_tokens).ids
+        prompt += "\n"  # shown with its answer on a line of its own
+    pieces = Generator(network, corpus.tokenizer).stream(reads, settings)
     return Sample(prompt, "".join(piece.text for piece in pieces), seed)

@@ -36,7 +36,7 @@ from tui_gpt.core.sizes import DeviceKind, Precision, require_memory, training_m
 from tui_gpt.engine.interop.huggingface import read_model_folder
 from tui_gpt.engine.text.mixing import require_intact
 from tui_gpt.engine.text.prepare import prepare
-from tui_gpt.engine.text.prepared import PreparedCorpus, require_length
+from tui_gpt.engine.text.prepared import PreparedCorpus
 from tui_gpt.engine.training.closing import Outcome
 from tui_gpt.engine.training.devices import available_memory, choose_execution
 from tui_gpt.engine.training.distributed import Ranks
@@ -263,7 +263,7 @@ def _open_corpus(run: Run) -> PreparedCorpus:
             f"{record.data.source} is not the text that run {run.name} began with (its SHA-256 is "
             f"{corpus.sha256[:12]} and was {record.data.sha256[:12]}); put the old text back, or start a new run"
         )
-    require_length(corpus, record.config.model.n_positions, can_shorten=tokenizer is None)
+    corpus.require_length(record.config.model.n_positions, can_shorten=tokenizer is None)
     return corpus
 
 
@@ -272,7 +272,7 @@ def _execution(run: Run, corpus: PreparedCorpus, ranks: Ranks) -> ExecutionRecor
     known = run.execution()
     if known is None:
         config = run.record.config
-        n_tokens = int(corpus.batches(config).rows_per_epoch * config.model.n_positions)
+        n_tokens = int(run.record.data.rows_per_epoch * config.model.n_positions) or corpus.train.n_tokens
         known = choose_execution(config.train, long_run=is_long_run(config, n_tokens), processes=ranks.world_size)
         write_record(run.folder / EXECUTION_FILE, known)
     return known

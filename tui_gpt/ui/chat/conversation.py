@@ -1,4 +1,4 @@
-"""A text that a person and a model write in turns: what is on the screen is what the model continues."""
+"""What a person and a model write in turns: a text that the model continues, or messages that it answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tui_gpt.core.chat_history import (
     Turn,
 )
 from tui_gpt.core.config import SampleConfig
-from tui_gpt.core.messages import ModelRef
+from tui_gpt.core.messages import ModelRef, Utterance
 
 _SEEDS = 1 << 63
 _SHORT_SEEDS = 1_000_000
@@ -61,6 +61,20 @@ class Conversation:
             return ""
         last = self.turns[-1]
         return "".join(turn.text for turn in self.turns[:-1]) + last.joint + last.said
+
+    def messages(self, system: str = "") -> list[Utterance]:
+        """What was said, up to the last turn's reply, for a model that answers; empty where nothing was asked last."""
+        if not self.turns or not self.turns[-1].said.strip():
+            return []
+        said = [Utterance(role="system", content=system)] if system.strip() else []
+        for turn in self.turns:
+            is_last = turn is self.turns[-1]
+            if not is_last and turn.reply is not None and turn.reply.declined:
+                continue  # the model hears of neither
+            said.append(Utterance(role="user", content=turn.said))
+            if not is_last and turn.reply is not None:
+                said.append(Utterance(role="assistant", content=turn.reply.text))
+        return said
 
     # ---- what happens
 

@@ -35,6 +35,10 @@ class ModelLine(Widget):
     """Why it cannot answer."""
     guard: reactive[str] = reactive("")
     """Who decides what it is asked; empty: nobody."""
+    asks: reactive[bool] = reactive(False)
+    """Whether it answers what is said, and does not continue it."""
+    template: reactive[str] = reactive("")
+    """Whose settings hold; empty: nobody's."""
     run: reactive[RunSummary | None] = reactive(None)
     """Of a run: how it stands."""
 
@@ -55,8 +59,13 @@ class ModelLine(Widget):
             line = Content(safe_text(self.doing or self.problem or "no model is chosen", newlines=False))
         else:
             line = Content.assemble((safe_text(self.ref.name, newlines=False), "bold"), *self._kind())
+            if self.asks:
+                line = Content.assemble(line, "  ", ("answers", "$text-accent"))
             if self.guard:
                 line = Content.assemble(line, "  ", (f"guard {safe_text(self.guard, newlines=False)}", "$text-accent"))
+            if self.template:
+                template = f"template {safe_text(self.template, newlines=False)}"
+                line = Content.assemble(line, "  ", (template, "$text-accent"))
             for part in self._parts():
                 longer = Content.assemble(line, "  ", part)
                 if longer.cell_length > width and not (self.doing or self.problem):

@@ -39,6 +39,16 @@ Find = Callable[[str], Awaitable[Sequence[Row]]]
 """The rows that fit the words typed. May raise TuiGptError."""
 
 
+def among(rows: Sequence[Row]) -> Find:
+    """Those of a few rows that hold all the words."""
+
+    async def find(words: str) -> Sequence[Row]:
+        wanted = words.casefold().split()
+        return [row for row in rows if all(word in f"{row.title} {row.detail}".casefold() for word in wanted)]
+
+    return find
+
+
 class PickDialog(Dialog[str]):
     """Dismissed with the key of the row that was chosen, or with None."""
 

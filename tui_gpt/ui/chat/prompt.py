@@ -59,10 +59,13 @@ class Prompt(TextEditor):
     alternatives: reactive[int] = reactive(0)
     """How many there are to choose from; then digits and arrows in the empty line are about them."""
 
+    asks: reactive[bool] = reactive(False)
+    """Whether what is sent is answered, and not continued."""
+
     def __init__(self, newline_key: str) -> None:
         """`newline_key` is how a new line is begun, for the hint."""
         super().__init__(compact=False, highlight_cursor_line=False)
-        self._hint = f"Text for the model to continue. Enter sends it, {newline_key} begins a new line."
+        self._keys = f"Enter sends it, {newline_key} begins a new line."
         self._earlier: list[str] = []
         self._at = 0
         self._draft = ""
@@ -73,13 +76,28 @@ class Prompt(TextEditor):
 
     def watch_alternatives(self) -> None:
         """The hint says what the keys do now."""
-        hint = "A number, or up and down and Enter, chooses what to go on from." if self.alternatives else self._hint
-        self.placeholder = Content(hint)
+        wanted = "Something for the model to answer." if self.asks else "Text for the model to continue."
+        choosing = "A number, or up and down and Enter, chooses what to go on from."
+        self.placeholder = Content(choosing if self.alternatives else f"{wanted} {self._keys}")
+
+    def watch_asks(self) -> None:
+        """So does it when another model answers."""
+        self.watch_alternatives()
 
     def replace_text(self, text: str) -> None:
         """Put a text into the line, with the cursor at its end."""
         self.text = safe_text(text)
         self.move_cursor(self.document.end)
+
+    def set_aside(self) -> None:
+        """What stands in the line goes behind the arrow up, as if it had been sent."""
+        if self.text.strip():
+            self._keep(self.text)
+        self._at, self._draft = len(self._earlier), ""
+
+    def _keep(self, text: str) -> None:
+        if not self._earlier or self._earlier[-1] != text:
+            self._earlier.append(text)
 
     def remember_earlier(self, prompts: list[str]) -> None:
         """What the arrows bring back, oldest first."""
@@ -98,6 +116,10 @@ class Prompt(TextEditor):
             self._send()
         elif picks and event.key.isdecimal() and 1 <= int(event.key) <= self.alternatives:
             self.post_message(self.Picked(int(event.key) - 1))
+        elif event.key.startswith("alt+"):
+            # A terminal tells the letter too, and the editor would type it; not stopped, the key finds its binding.
+            event.prevent_default()
+            return
         else:
             await super()._on_key(event)
             return
@@ -107,8 +129,7 @@ class Prompt(TextEditor):
     def _send(self) -> None:
         text = self.text
         if text.strip():
-            if not self._earlier or self._earlier[-1] != text:
-                self._earlier.append(text)
+            self._keep(text)
             self.text = ""
         elif text:
             self.text = ""
@@ -155,7 +176,8 @@ class Prompt(TextEditor):
         """What is typed here becomes part of the text."""
         return Explanation(
             "Prompt",
-            "What is typed here is added to the text, and the model continues it. A text that begins with a space goes "
-            "on in the same line; otherwise a new line begins. An empty prompt lets the model go on.\n\nUp and down in "
+            "What is typed here is added to the text, and the model continues it; one that learned from conversations "
+            "answers it. A text that begins with a space goes on in the same line; otherwise a new line begins. An "
+            "empty prompt lets a model that continues go on.\n\nUp and down in "
             "the first and last line bring back earlier prompts.",
         )

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from tui_gpt.core.config import SampleConfig
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.messages import Event, Generate, Generated, Generating, ModelRef, Progress, Wrote
 from tui_gpt.core.runs.store import RunStore
@@ -45,13 +44,11 @@ async def first_checkpoint(store: RunStore, ref: ModelRef, tell: Tell) -> None:
 async def write_reply(
     session: Session,
     store: RunStore,
-    ref: ModelRef,
-    prompt: str,
-    settings: SampleConfig,
+    request: Generate,
     writing: Writing,
     tell: Tell,
 ) -> Generated:
-    """Let the model go on from `prompt`. Raises TuiGptError; `writing` has what came until then."""
+    """Let a model write what is asked for. Raises TuiGptError; `writing` has what came until then."""
 
     def on_event(event: Event) -> None:
         match event:
@@ -63,5 +60,5 @@ async def write_reply(
             case Progress():
                 tell(f"{event.what} the model")
 
-    await first_checkpoint(store, ref, tell)
-    return await session.request(Generate(model=ref, prompt=prompt, settings=settings), on_event)
+    await first_checkpoint(store, request.model, tell)
+    return await session.request(request, on_event)

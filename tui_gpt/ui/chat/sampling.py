@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import msgspec
 from textual import on
@@ -23,6 +24,7 @@ from tui_gpt.ui.dialogs.explanation import Explanation
 
 MOST_SAMPLES = 8
 """More alternatives than this are more than a person compares."""
+_LONGEST_GIVER = 64
 OWN = "own"
 EDITED = "edited"
 _OWN_REASON = "As the run that made the model said."
@@ -41,6 +43,17 @@ _ORDER = (
 )
 
 
+class _Given(NamedTuple):
+    """What a template has said for a field."""
+
+    text: str
+    """As it was typed into the field."""
+    before: str
+    """What was typed there."""
+    was_own: bool
+    """Whether that was the model's own, so that another model's is to come back."""
+
+
 class SampleField(Vertical):
     """A field: its name, what is typed, and what is wrong with that."""
 
@@ -51,6 +64,7 @@ class SampleField(Vertical):
     SampleField Input { width: 1fr; }
     SampleField .problem { color: $text-error; height: auto; display: none; padding-left: 1; }
     SampleField.-wrong .problem { display: block; }
+    SampleField.-given .name { color: $text-accent; }
     SampleField.-wrong .name { color: $text-error; text-style: bold; }
     """
 
@@ -116,6 +130,11 @@ class SampleField(Vertical):
         return Explanation(self.field, f"{self.about}\n\nDefault: {typed(self.doc.default) or 'none'}.")
 
 
+def in_words(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def typed(value: Any) -> str:
     """A value as a person would type it."""
     match value:
@@ -152,6 +171,9 @@ class SamplingPanel(VerticalScroll):
         """As the model's own run had them."""
         docs = {doc.path.partition(".")[2]: doc for doc in field_docs(SampleConfig)}
         self._fields = {name: SampleField(docs[name]) for name in sorted(docs, key=_place)}
+        self._given: dict[str, _Given] = {}
+        """What a template has said, by field."""
+        self._giver = ""
         super().__init__(can_focus=False)
 
     def compose(self) -> ComposeResult:
@@ -196,14 +218,46 @@ class SamplingPanel(VerticalScroll):
             return  # the app is on its way out, and its parts go before those that wait for an answer
         before = to_dict(self.own)
         self.own = msgspec.structs.replace(own, n_samples=min(own.n_samples, MOST_SAMPLES))
-        if self.preset == OWN:
+        changed = {name for name, field in self._fields.items() if field.text != typed(before[name])}
+        said = {name for name, given in self._given.items() if given.was_own and name in changed}
+        if self.preset == OWN or (said and changed <= {*said, *_APART}):
             # What is no part of how text is drawn may have been typed while the model was on its way.
-            typed_since = {name for name in _APART if self._fields[name].text != typed(before[name])}
-            self._fill(self.own, leave=typed_since)
+            self._fill(self.own, leave=changed & {*said, *_APART})
+
+    def take_given(self, giver: str, values: Mapping[str, Any]) -> None:
+        """A template's settings, in place of those of another one: they can be seen, changed and taken back."""
+        self.give_back()
+        self._giver = giver
+        self._given = {
+            name: _Given(typed(value), self._fields[name].text, was_own=self.preset == OWN)
+            for name, value in values.items()
+        }
+        self._type({name: given.text for name, given in self._given.items()})
+
+    def give_back(self) -> list[str]:
+        """What a template has said, and nobody has changed since, is as it was before; returns these fields."""
+        given, self._given, self._giver = self._given, {}, ""
+        still = {name: one for name, one in given.items() if self._fields[name].text == one.text}
+        own = to_dict(self.own)
+        self._type({name: typed(own[name]) if one.was_own else one.before for name, one in still.items()})
+        return list(still)
+
+    def _type(self, texts: Mapping[str, str]) -> None:
+        for name, text in texts.items():
+            self._fields[name].set_text(text)
+        for name in texts:
+            self._edited(name)
+        self._mark_given()
+        self._say_reason()
 
     def remember(self) -> dict[str, Any]:
         """What to find again, as JSON."""
-        return {"preset": self.preset, "fields": {name: field.text for name, field in self._fields.items()}}
+        return {
+            "preset": self.preset,
+            "fields": {name: field.text for name, field in self._fields.items()},
+            "giver": self._giver,
+            "given": {name: list(given) for name, given in self._given.items()},
+        }
 
     def recall(self, remembered: object) -> None:
         """Take that up, whatever it is."""
@@ -212,8 +266,18 @@ class SamplingPanel(VerticalScroll):
         for name, field in self._fields.items():
             if isinstance(text := fields.get(name), str):
                 field.set_text(text[:2000])
+        self._recall_given(remembered.get("giver"), remembered.get("given"))
         known = {OWN, EDITED, *(preset.name for preset in PRESETS)}
         self._show_preset(preset if (preset := remembered.get("preset")) in known else EDITED)
+
+    def _recall_given(self, giver: object, given: object) -> None:
+        if isinstance(giver, str) and giver and isinstance(given, dict):
+            self._giver = giver[:_LONGEST_GIVER]
+            for name, parts in given.items():
+                if name in self._fields:
+                    with suppress(msgspec.ValidationError):
+                        self._given[name] = msgspec.convert(parts, _Given)
+        self._mark_given()
 
     def focus_first(self) -> None:
         """Give the focus to the first field."""
@@ -257,8 +321,14 @@ class SamplingPanel(VerticalScroll):
         for name, value in to_dict(settings).items():
             if name not in leave:
                 self._fields[name].set_text(typed(value))
+        self._mark_given()
+
+    def _mark_given(self) -> None:
+        for name, field in self._fields.items():
+            field.set_class(name in self._given and field.text == self._given[name].text, "-given")
 
     def _edited(self, name: str) -> None:
+        self._mark_given()
         settings = self.settings
         if name not in _APART:
             preset = preset_of(settings) if settings else None
@@ -276,7 +346,12 @@ class SamplingPanel(VerticalScroll):
         if any(field.has_focus_within for field in self._fields.values()):
             return
         reasons = {OWN: _OWN_REASON, EDITED: _EDITED_REASON, **{preset.name: preset.reason for preset in PRESETS}}
-        self.query_one(".about", Static).update(Content(reasons.get(self.preset, "")))
+        reason = reasons.get(self.preset, "")
+        if marked := [name for name, field in self._fields.items() if field.has_class("-given")]:
+            verb, pronoun = ("is", "it") if len(marked) == 1 else ("are", "them")
+            whose = safe_text(self._giver, newlines=False)
+            reason += f"\n\n{in_words(marked)} {verb} as the template {whose} has {pronoun}."
+        self.query_one(".about", Static).update(Content(reason))
 
     def explain(self) -> Explanation:
         """What the presets are."""

@@ -14,10 +14,11 @@ from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
 from tui_gpt.core.chat_history import ChatHistory, Kept, refusal_reply
 from tui_gpt.core.config import SampleConfig
-from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.errors import ConfigError, TuiGptError
 from tui_gpt.core.guards import Verdict, find_guard, judge
-from tui_gpt.core.messages import Generated, ModelRef
+from tui_gpt.core.messages import Generate, Generated, ModelRef
 from tui_gpt.core.runs.store import RunStore
+from tui_gpt.core.templates import find_template
 from tui_gpt.ui.chat.conversation import Conversation
 from tui_gpt.ui.chat.prompt import Prompt
 from tui_gpt.ui.chat.reply_writer import write_reply
@@ -27,6 +28,10 @@ from tui_gpt.ui.session_client import Session
 
 _SCREEN_UPDATES = 25
 """Per second, at most, while a model writes."""
+_WELCOME_TO_ASK = """\
+This model has learned from conversations. Ask it something and press Enter; it answers, and stops by itself.
+
+It remembers as many of the latest messages as its context holds."""
 _WELCOME = """\
 A model continues what stands here. Type how a text begins and press Enter; an empty prompt lets it go on.
 
@@ -55,6 +60,12 @@ class Talk(Vertical):
         self.conversation = Conversation(history, self._say_problem)
         self.transcript = Transcript(_WELCOME)
         self.prompt = Prompt(newline_key)
+        self.template: str | None = None
+        """The one that prompts may come from: of its own text, a guard sees nothing."""
+        self.continues = False
+        """Whether a model that answers is to continue the text instead."""
+        self.system = ""
+        """What a model that answers reads before everything."""
         self._session, self._store = session, store
         self._written: Writing | None = None
         self._writer: Worker[None] | None = None
@@ -164,9 +175,7 @@ class Talk(Vertical):
             if writing.verdict is not None and not writing.verdict.accepted:
                 await self._refuse(writing.verdict)
                 return
-            generated = await write_reply(
-                self._session, self._store, model, self.conversation.prompt, settings, writing, tell
-            )
+            generated = await write_reply(self._session, self._store, self._request(model, settings), writing, tell)
         except asyncio.CancelledError:
             await self._end(writing, "stopped")
             raise
@@ -176,13 +185,32 @@ class Talk(Vertical):
         else:
             await self._end(writing, generated)
 
+    def _request(self, model: ModelRef, settings: SampleConfig) -> Generate:
+        """What is asked of the session; whether the model answers or continues is known where the model is."""
+        # A template is a text to continue, whatever the model has learned.
+        continues = self.continues or self.template is not None
+        messages = [] if continues else self.conversation.messages(self.system)
+        return Generate(model=model, prompt=self.conversation.prompt, messages=messages, settings=settings)
+
+    def show_way(self, *, asks: bool) -> None:
+        """Say whether what is sent is answered or continued."""
+        self.prompt.asks = asks
+        self.transcript.welcome(_WELCOME_TO_ASK if asks else _WELCOME)
+
     async def _judged(self, guard: str | None) -> Verdict | None:
         """What the guard makes of the last prompt; None without one, or where nothing was said. Raises TuiGptError."""
         turn = self.conversation.last
         if guard is None or turn is None or not turn.said:
             return None
         # A file may have changed since, and a plug-in may take its time.
-        return await asyncio.to_thread(lambda: judge(find_guard(guard), turn.said))
+        return await asyncio.to_thread(lambda: judge(find_guard(guard), self._filled_in(turn.said)))
+
+    def _filled_in(self, said: str) -> str:
+        """What of a prompt a person wrote, where the rest is a template's; all of it where that is gone or broken."""
+        try:
+            return find_template(self.template).said_in(said) if self.template is not None else said
+        except ConfigError:
+            return said
 
     async def _refuse(self, verdict: Verdict) -> None:
         """The guard's answer in the model's place."""

@@ -141,7 +141,10 @@ def facts_of(reply: Reply, number: int, of: int) -> str:
         parts.append(f"first {reply.first_token_seconds:.2f} s")
     if reply.seed is not None:
         parts.append(f"seed {reply.seed}")
-    parts.append(_REASONS.get(reply.reason, reply.reason))
+    reasons = _REASONS | {"eot": "end of the answer"} if reply.answer else _REASONS
+    parts.append(reasons.get(reply.reason, reply.reason))
+    if reply.forgotten:
+        parts.append(f"without the {reply.forgotten} oldest messages, which no longer fit")
     return safe_text("  ".join(filter(None, parts)), newlines=False)
 
 
@@ -157,6 +160,10 @@ class Transcript(VerticalScroll):
         """`welcome` is shown as long as nothing was said."""
         self._welcome = Static(Content(welcome), classes="welcome", markup=False)
         super().__init__(self._welcome)
+
+    def welcome(self, text: str) -> None:
+        """What is shown as long as nothing was said."""
+        self._welcome.update(Content(text))
 
     def on_mount(self) -> None:
         """The end is where things happen."""
@@ -193,9 +200,11 @@ class Transcript(VerticalScroll):
         """What is on the screen is what the model reads."""
         return Explanation(
             "The text",
-            "What stands here is what the model continues: your lines, marked by a bar, and its own. These are base "
-            "models, which learned to continue texts and not to answer questions, so begin a text whose continuation "
-            "is what you want.\n\nOf a text that is longer than the model's context only the end is read. Select with "
+            "Your lines are marked by a bar, the model's stand below them. A model that learned from texts continues "
+            "all that stands here, so begin a text whose continuation is what you want; of a text that is longer than "
+            "its context it reads the end.\n\nA model that learned from conversations answers, and remembers as many "
+            "of the latest messages as its context holds; alt+c lets it continue the text instead, and alt+s tells it "
+            "something before everything. Select with "
             "the mouse to copy a part.\n\nA guard (ctrl+g chooses one) decides whether a prompt is one for this "
             "model. What it declines, it answers itself, and the model reads neither.",
         )

@@ -88,6 +88,8 @@ class Writing:
                 first_token_seconds=first,
                 reason=reasons if isinstance(reasons, str) else reasons[number] if number < len(reasons) else "",
                 verdict=self.verdict,
+                answer=source.answers if source else False,
+                forgotten=source.dropped if source else 0,
             )
             for number, sample in enumerate(self._samples)
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import PurePath
 
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
@@ -12,8 +11,11 @@ from textual.message import Message
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui_gpt.core.corpora import CATALOGUE
+from tui_gpt.core import figures
+from tui_gpt.core.corpora import CATALOGUE, short_title
+from tui_gpt.core.fetched import Missing
 from tui_gpt.core.messages import Explored, TokenText
+from tui_gpt.core.repeats import in_short, leak_warning
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.ui.dialogs.explanation import Explanation
 
@@ -69,19 +71,38 @@ class CorpusPane(Vertical):
         corpora.clear_options()
         corpora.add_options(options)
         corpora.highlighted = choices.index(current) if current in choices else len(choices)
-        title = CATALOGUE[current].title if current in CATALOGUE else PurePath(current).name or current
+        title = short_title(current)
         self.query_one(".heading", Static).update(
             Content.assemble("Corpus", (f"  {safe_text(title, newlines=False)}", "$foreground-muted not bold"))
         )
 
     def _label(self, choice: str) -> Content:
-        title = CATALOGUE[choice].title if choice in CATALOGUE else PurePath(choice).name or choice
+        title = short_title(choice)
         mark, style = ("● ", "bold") if choice == self._current else ("  ", "")
-        return Content.assemble(mark, (safe_text(title, newlines=False), style))
+        fetched = " ↓" if choice in CATALOGUE and CATALOGUE[choice].is_fetched else ""
+        return Content.assemble(mark, (safe_text(title, newlines=False), style), (fetched, "$foreground-muted"))
 
     def show_progress(self, what: str) -> None:
         """Say what the reading of the corpus is at; the line of a failed one is an error's."""
         self._put(Content.styled(safe_text(what, newlines=False), "$text-accent"), Content(""))
+
+    def show_lacking(self, corpus: str, lacking: Missing, key: str) -> None:
+        """Say what would have to be fetched, and how."""
+        size = (
+            "An amount that only the Hub knows"
+            if lacking.n_bytes is None
+            else f"About {figures.memory(lacking.n_bytes)}"
+        )
+        lines = [
+            Content.styled(f"{safe_text(lacking.title, newlines=False)} is not on this machine yet.", "$text-warning"),
+            Content(f"{size}, from {safe_text(lacking.origin, newlines=False)}."),
+            Content.assemble((key, "bold"), " fetches it now; a run that is started fetches it first."),
+        ]
+        if corpus in CATALOGUE:
+            info = CATALOGUE[corpus]
+            about = f"{info.description} Licence: {info.licence}."
+            lines.append(Content.styled(about, "$foreground-muted"))
+        self._put(Content("\n").join(lines), Content(""))
 
     def show_problem(self, sentence: str) -> None:
         """Say why there are no facts."""
@@ -123,15 +144,22 @@ class CorpusPane(Vertical):
 
     def explain(self) -> Explanation:
         """What the corpora are."""
-        pages = (f"{c.title} ({c.name})\n{c.description} Licence: {c.licence}." for c in CATALOGUE.values())
+        pages = (
+            f"{c.title} ({c.name}{', is fetched' if c.is_fetched else ''})\n{c.description} Licence: {c.licence}."
+            for c in CATALOGUE.values()
+        )
         return Explanation(
             "Corpus",
-            "The text to learn from: a built-in corpus, a file, or a folder of files. A file is text, or a table of "
-            "which every row is a document (.jsonl, .csv, .tsv, .parquet; data.column names the column), compressed or "
-            "not (.gz, .zst). It is read in the "
+            "The text to learn from: a corpus of the list, a file, a folder of files, or a data set of the Hugging "
+            "Face Hub, as hub:owner/name:split:column in the field data.corpus. Those with ↓ are fetched once, when "
+            "you say so. A file is text, or a table of which every row is a document (.jsonl, .csv, .tsv, .parquet; "
+            "data.column names the column), compressed or not (.gz, .zst). It is read in the "
             "background and turned into tokens once; after that training starts at once. With further corpora in "
             "data.mix the facts begin with the share of each in every step, and how often it is read while the first "
-            "one is read once.\n\n" + "\n\n".join(pages),
+            "one is read once.\n\nDuplicates are documents "
+            "that equal an earlier one, word for word; of a text that is one document, paragraphs parted by blank "
+            "lines. What stands both in the training and in the validation part makes the validation loss look too "
+            "good. ctrl+r shows every token.\n\n" + "\n\n".join(pages),
         )
 
 
@@ -143,7 +171,16 @@ def _facts(facts: Explored) -> Iterator[Content]:
         yield row(f"{100 * part.share:g} %", f"{part.source}, {part.readings:.3g} x")
     yield row("characters", f"{facts.characters:,}")
     yield row("distinct", f"{facts.distinct_characters:,}")
-    yield row("documents", _documents(facts))
+    yield row("talks" if facts.answers else "documents", f"{facts.documents:,}")
+    if facts.answers:
+        yield row("answers", f"{facts.answers:,}, {facts.answer_tokens:,} tokens")
+    if facts.longest_document and facts.documents > 1:
+        yield row("shortest", f"{facts.shortest_document:,} characters")
+        yield row("longest", f"{facts.longest_document:,} characters")
+    if facts.repeats is not None and facts.repeats.worth_saying:
+        if facts.repeats.unit == "paragraphs":
+            yield row("paragraphs", f"{facts.repeats.counted:,}")
+        yield row("duplicates", in_short(facts.repeats))
     if facts.formats and facts.formats != ["text"]:
         yield row("format", " and ".join(facts.formats))
     if facts.columns:
@@ -153,20 +190,18 @@ def _facts(facts: Explored) -> Iterator[Content]:
     yield row("tokenizer", f"{facts.tokenizer}, {facts.vocab_size:,} tokens")
     yield row("tokens", f"{facts.tokens:,}")
     yield row("training", f"{facts.train_tokens:,}")
-    yield row("validation", f"{facts.validation_tokens:,}")
+    own = f", of its own ({facts.own_validation})" if facts.own_validation else ""
+    yield row("validation", f"{facts.validation_tokens:,}{own}")
     yield row("bytes each", f"{facts.bytes_per_token:.2f}")
+    for change in facts.changes:
+        yield Content.styled(safe_text(change, newlines=False), "$foreground-muted")
+    if facts.repeats is not None and (leak := leak_warning(facts.repeats)):
+        yield Content.styled(leak, "$text-warning")
     for skipped in facts.skipped[:_SHOWN_SKIPPED]:
         yield Content.styled(f"left out: {safe_text(skipped, newlines=False)}", "$text-warning")
     if len(facts.skipped) > _SHOWN_SKIPPED:
         yield Content.styled(f"and {len(facts.skipped) - _SHOWN_SKIPPED} more", "$text-warning")
     yield Content.styled(safe_text(facts.sample[:_SHOWN_SAMPLE]).strip("\n"), "italic $foreground-muted")
-
-
-def _documents(facts: Explored) -> str:
-    """How many, and of tables how long they are."""
-    if not facts.columns or facts.documents < 2:
-        return f"{facts.documents:,}"
-    return f"{facts.documents:,}, of {facts.shortest_document:,} to {facts.longest_document:,} characters"
 
 
 def _tokens(tokens: Sequence[TokenText]) -> Content:

@@ -41,7 +41,14 @@ _ORDER = (
             "vocab_size n_kv_head head_dim n_inner tie_word_embeddings layer_norm_epsilon rope_theta",
         ),
     ),
-    Group("More of the text", _of("data", "mix corpus_megabytes validation_fraction encoding errors")),
+    Group(
+        "More of the text",
+        _of(
+            "data",
+            "mix corpus_megabytes validation_fraction encoding errors column separator max_documents min_characters "
+            "clean shuffle_seed",
+        ),
+    ),
     Group(
         "Optimizers",
         _of(
@@ -71,6 +78,8 @@ EMPTY_MEANS = {
     "model.n_kv_head": "as n_head",
     "model.head_dim": "n_embd / n_head",
     "model.n_inner": "from n_embd",
+    "data.max_documents": "all of them, 50,000 of tinystories",
+    "data.shuffle_seed": "as they come; tinystories are shuffled",
     "train.max_minutes": "not by the clock",
     "train.max_steps": "not by steps",
     "train.max_epochs": "not by epochs",

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from tui_gpt.core import figures
 from tui_gpt.core.config import TrainConfig
-from tui_gpt.core.corpora import CATALOGUE
+from tui_gpt.core.corpora import is_named
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.ui.configure.weighing import Weights
 
@@ -37,7 +37,7 @@ class Summary(Static):
 def _in_words(weights: Weights) -> str:
     model, corpus = weights.config.model, weights.config.data.corpus
     size = f"{'~' if weights.assumed else ''}{figures.amount(weights.parameters.total)} parameters"
-    text = corpus if corpus in CATALOGUE else Path(corpus).name
+    text = corpus if is_named(corpus) else Path(corpus).name
     others = len(weights.config.data.mix)
     text += f" and {others} other{'s' if others > 1 else ''}" if others else ""
     return f"{model.family} {model.n_layer} x {model.n_embd}, {size}, on {text}, {_length(weights.config.train)}"

@@ -13,31 +13,26 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
-from tui_gpt.core.chat_history import ChatHistory, ChatHistoryError
+from tui_gpt.core.chat_history import ChatHistoryError
 from tui_gpt.core.config import SampleConfig
 from tui_gpt.core.errors import TuiGptError
-from tui_gpt.core.guards import list_guards
 from tui_gpt.core.messages import Event, Load, ModelRef, Progress
 from tui_gpt.core.safe_text import safe_text
+from tui_gpt.ui.chat.choices import ChatChoices
 from tui_gpt.ui.chat.conversation import Conversation
-from tui_gpt.ui.chat.model_line import ModelLine
-from tui_gpt.ui.chat.partners import all_partners, first_partner, fitting, ref_of
+from tui_gpt.ui.chat.partners import first_partner, ref_of
 from tui_gpt.ui.chat.picking import PickDialog, Row
 from tui_gpt.ui.chat.prompt import Prompt
 from tui_gpt.ui.chat.reply_writer import first_checkpoint
-from tui_gpt.ui.chat.sampling import MOST_SAMPLES, SamplingPanel
+from tui_gpt.ui.chat.sampling import MOST_SAMPLES
 from tui_gpt.ui.chat.talk import Talk
 from tui_gpt.ui.dialogs.explanation import Explanation
-from tui_gpt.ui.tabs.tab import TabBody
 
-_LONGEST_GUARD = 64
-_NO_GUARD = ":none"
-"""As a key of the list: no guard can have this name."""
 WIDE = 110
 """Columns from which the sampling controls stand beside the text unasked."""
 
 
-class ChatTab(TabBody):
+class ChatTab(ChatChoices):
     """The text, the prompt below it, the model above it, and how text is drawn at the side."""
 
     DEFAULT_CSS = (Path(__file__).parent / "chat.tcss").read_text(encoding="utf-8")
@@ -47,7 +42,12 @@ class ChatTab(TabBody):
         Binding("enter", "go_on", show=False),
         Binding("ctrl+o", "choose", "Model", id="chat.choose"),
         Binding("ctrl+g", "guard", "Guard", id="chat.guard", tooltip="Who decides what the model is asked", show=False),
+        Binding(
+            "t,alt+t", "template", "Template", id="chat.template", tooltip="A prompt with blanks to fill", show=False
+        ),
         Binding("ctrl+t", "sampling", "Sampling", id="chat.sampling"),
+        Binding("c,alt+c", "continue", "Answer or continue", id="chat.continue", show=False),
+        Binding("s,alt+s", "system", "What it reads first", id="chat.system", show=False),
         Binding("ctrl+r", "regenerate", "Again", id="chat.regenerate", tooltip="Another reply to the last prompt"),
         Binding(
             "ctrl+z", "undo", "Undo", id="chat.undo", tooltip="Take back the last prompt and its reply", show=False
@@ -70,15 +70,8 @@ class ChatTab(TabBody):
 
     def __init__(self, **named: Any) -> None:
         super().__init__(**named)
-        self.history = ChatHistory()
-        newline_key = safe_text(self.gpt.settings.keys.get("chat.newline", "ctrl+n"), newlines=False)
-        self.talk = Talk(self.gpt.session, self.gpt.store, self.history, newline_key)
-        self.sampling = SamplingPanel()
-        self.model_line = ModelLine()
         self.model: ModelRef | None = None
         """Who answers the next prompt."""
-        self.guard: str | None = None
-        """Who decides whether it is asked; None: nobody."""
         self._visited = False
         self._panel: bool | None = None
 
@@ -134,7 +127,7 @@ class ChatTab(TabBody):
             "model": msgspec.to_builtins(self.model) if self.model else None,
             "sampling": self.sampling.remember(),
             "panel": self._panel,
-            "guard": self.guard,
+            **self.remembered_choices(),
             "conversation": self.conversation.id,
             "prompt": self.prompt.text[:20_000],
         }
@@ -145,8 +138,7 @@ class ChatTab(TabBody):
         self.sampling.recall(remembered.get("sampling"))
         if isinstance(panel := remembered.get("panel"), bool):
             self._panel = panel
-        if isinstance(guard := remembered.get("guard"), str) and guard:
-            self._set_guard(guard[:_LONGEST_GUARD])
+        self.recall_choices(remembered)
         if isinstance(text := remembered.get("prompt"), str) and text:
             self.prompt.replace_text(text)
         if isinstance(number := remembered.get("conversation"), str):
@@ -165,13 +157,14 @@ class ChatTab(TabBody):
 
     def choose_model(self, name: str) -> None:
         """Talk to a model of the library, or an example."""
-        self._choose(ModelRef(kind="model", name=name))
+        self.choose(ModelRef(kind="model", name=name))
 
     def choose_run(self, name: str) -> None:
         """Talk to a run: to its newest checkpoint while it is in progress, else to its best."""
-        self._choose(ModelRef(kind="run", name=name))
+        self.choose(ModelRef(kind="run", name=name))
 
-    def _choose(self, ref: ModelRef) -> None:
+    def choose(self, ref: ModelRef) -> None:
+        """Talk to this model from now on."""
         self._visited = True
         self._load(ref)
 
@@ -203,6 +196,7 @@ class ChatTab(TabBody):
         else:
             line.loaded = loaded
             self.sampling.take_own(loaded.sample)
+            self.show_way()
         finally:
             if self.model is ref:
                 line.doing = ""
@@ -214,55 +208,14 @@ class ChatTab(TabBody):
     def _tell_line(self, what: str) -> None:
         self.model_line.doing = what
 
-    @on(ModelLine.Clicked)
-    @work(group="dialog", exclusive=True)
-    async def action_choose(self) -> None:
-        """ctrl+o: whom to talk to."""
-        try:
-            partners = await asyncio.to_thread(all_partners, self.gpt.store, self.gpt.models)
-        except TuiGptError as error:
-            self._say_problem(str(error))
-            return
-
-        async def find(words: str) -> Sequence[Row]:
-            return fitting(partners, words)
-
-        key = await self.gpt.push_screen_wait(
-            PickDialog("Talk to", "a part of its name", find, "Nothing fits. A run of any corpus makes a model: F5.")
-        )
-        if (ref := ref_of(key)) is not None:
-            self._choose(ref)
-
-    @work(group="dialog", exclusive=True)
-    async def action_guard(self) -> None:
-        """ctrl+g: who decides whether a prompt is one for this model."""
-        guards = await asyncio.to_thread(list_guards)
-        rows = [Row(_NO_GUARD, "none", "the model is asked everything")]
-        rows += [
-            Row(guard.name, guard.name, f"{guard.title}  {guard.origin.rpartition('/')[2]}", problem=guard.problem)
-            for guard in guards
-        ]
-
-        async def find(words: str) -> Sequence[Row]:
-            wanted = words.casefold().split()
-            return [row for row in rows if all(word in f"{row.title} {row.detail}".casefold() for word in wanted)]
-
-        key = await self.gpt.push_screen_wait(
-            PickDialog("Guard: who decides what the model is asked", "a part of its name", find, "There is none.")
-        )
-        if key is not None:
-            self._set_guard(None if key == _NO_GUARD else key)
-
-    def _set_guard(self, name: str | None) -> None:
-        self.guard = name
-        self.model_line.guard = name or ""
-
     # ---- talking
 
     @on(Prompt.Sent)
     async def _sent(self, event: Prompt.Sent) -> None:
         if self.talk.choosing and not event.text:
             await self.talk.pick()
+        elif not event.text and self.prompt.asks:
+            self._say_problem("nothing is asked; type something, or alt+c lets this model continue the text")
         elif (asked := self._asked()) is None:
             self.talk.give_back(event.text)
         else:

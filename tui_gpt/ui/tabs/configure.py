@@ -33,6 +33,7 @@ from tui_gpt.ui.configure.presets_pane import PresetsPane
 from tui_gpt.ui.configure.remembered import Remembered, remembered_from
 from tui_gpt.ui.configure.speed import Speed, minutes_problem
 from tui_gpt.ui.configure.summary import Summary
+from tui_gpt.ui.configure.token_dialog import TokenDialog
 from tui_gpt.ui.configure.typed_text import escaped, unescaped
 from tui_gpt.ui.configure.weighing import Weights, weigh
 from tui_gpt.ui.dialogs.ask_text import AskText
@@ -54,6 +55,8 @@ class ConfigureTab(TabBody):
         Binding("ctrl+o", "browse", "Text file", id="configure.browse", tooltip="Choose a text file or a folder"),
         Binding("ctrl+n", "plan", "By minutes", id="configure.plan", tooltip="A size and a recipe for so many minutes"),
         Binding("ctrl+t", "calibrate", "Speed", id="configure.calibrate", tooltip="Measure how fast this would train"),
+        Binding("ctrl+g", "fetch", "Fetch the text", id="configure.fetch", tooltip="Download the corpus of the form"),
+        Binding("ctrl+r", "tokens", "Tokens", id="configure.tokens", tooltip="Every token and how often it occurs"),
         Binding("ctrl+z", "undo", "The former form", id="configure.undo", show=False),
         Binding("ctrl+l", "load", "Load a TOML file", id="configure.load", show=False),
         Binding("ctrl+y", "write", "Write a TOML file", id="configure.write", show=False),
@@ -211,14 +214,15 @@ class ConfigureTab(TabBody):
         pane = self.query_one(CorpusPane)
         facts = exploration.facts
         if facts is not None:
-            note = ""
-            if self.state.origin is not None:
-                note = f"Tokens counted anew; the run uses those of {self.state.origin.name}."
-            pane.show_facts(facts, note)
+            pane.show_facts(facts, self._other_tokens())
         elif exploration.problem:
             pane.show_problem(exploration.problem)
+        elif exploration.lacking is not None and exploration.data is not None:
+            key = self.gpt.settings.keys.get("configure.fetch", "ctrl+g").partition(",")[0]
+            pane.show_lacking(exploration.data.corpus, exploration.lacking, safe_text(key, newlines=False))
         else:
             pane.show_progress(f"{exploration.progress}…")
+        self.refresh_bindings()
         if facts is not self._facts_shown:
             self._facts_shown = facts
             self._weigh()
@@ -247,6 +251,20 @@ class ConfigureTab(TabBody):
     def _list_file(self, corpus: str) -> None:
         if corpus not in CATALOGUE:
             self.files = [corpus, *(file for file in self.files if file != corpus)][:_MOST_FILES]
+
+    def action_tokens(self) -> None:
+        """Every token of the text in a table."""
+        wrong = next((path for path in self.form.problems if path.startswith("data.")), None)
+        if wrong is not None:
+            self._refuse(wrong, self.form.problems[wrong])
+            return
+        note = self._other_tokens()
+        self.gpt.push_screen(TokenDialog(self.gpt.session, self.state.nearest_config().data, note))
+
+    def _other_tokens(self) -> str:
+        """Why a run would have other tokens than those of the text, empty where it would not."""
+        origin = self.state.origin
+        return f"Tokens counted anew; the run uses those of {origin.name}." if origin is not None else ""
 
     @work(group="dialog", exclusive=True)
     async def action_browse(self) -> None:
@@ -332,8 +350,14 @@ class ConfigureTab(TabBody):
                 self.action_plan()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Undo only where there is something to undo."""
+        """Undo only where there is something to undo, fetching only where there is something to fetch."""
+        if action == "fetch":
+            return self.exploration.lacking is not None
         return (self.state.can_undo or None) if action == "undo" else True
+
+    def action_fetch(self) -> None:
+        """Fetch the corpus of the form; choosing another one meanwhile ends that, and what has come is kept."""
+        self.exploration.fetch()
 
     def action_calibrate(self) -> None:
         """Train for five seconds and see how fast it goes; pressed again meanwhile, it ends."""

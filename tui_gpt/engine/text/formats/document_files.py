@@ -9,7 +9,9 @@ from pathlib import Path
 
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.corpus_formats import CorpusFormat, format_of
+from tui_gpt.core.errors import CorpusError
 from tui_gpt.engine.text.formats import jsonl, parquet, separated
+from tui_gpt.engine.text.formats.parting import parted
 from tui_gpt.engine.text.formats.tables import NoTextColumnError, RowCount, as_document
 from tui_gpt.engine.text.formats.unpacking import GZIP_MAGIC, ZSTANDARD_MAGIC
 from tui_gpt.engine.text.reading import HEAD_BYTES, find_files, no_plain_file, read_blocks, text_problem, unreadable
@@ -36,7 +38,12 @@ class DocumentFile:
         Raises CorpusError for a file that is damaged or cannot be read, saying where.
         """
         if not self.format.is_table:
-            yield _blocks(self.path, self.format, self._data)
+            blocks = read_format(self.path, self.format, self._data)
+            if not self._data.separator:
+                yield blocks
+                return
+            for text in parted(self.path, blocks, self._data.separator, count):
+                yield as_document(text)
             return
         try:
             for text in self._rows(count):
@@ -47,10 +54,10 @@ class DocumentFile:
     def _rows(self, count: RowCount) -> Iterator[str]:
         if self.format.content == "parquet":
             return parquet.read_rows(self.path, self.column, self._data.errors, count)
-        blocks = _blocks(self.path, self.format, self._data)
+        blocks = read_format(self.path, self.format, self._data)
         if self.format.content == "jsonl":
             return jsonl.read_rows(self.path, blocks, self.column, count)
-        return separated.read_rows(self.path, blocks, self.column, _delimiter(self.format), count)
+        return separated.read_rows(self.path, blocks, self.column, delimiter_of(self.format), count)
 
 
 @dataclass(frozen=True)
@@ -96,10 +103,21 @@ def find_document_files(path: Path, data: DataConfig) -> DocumentFiles:
     return DocumentFiles(tuple(found[each] for each in files.files), files.skipped)
 
 
+def document_file(path: Path, data: DataConfig) -> DocumentFile:
+    """One file, whatever it is called. Raises CorpusError where it is not to be read, saying why."""
+    try:
+        opened = _opened(path, data)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if isinstance(opened, str):
+        raise CorpusError(f"{path} {opened}")
+    return opened
+
+
 def _opened(path: Path, data: DataConfig) -> DocumentFile | str:
     """The file, or why it is none, as the rest of a sentence. Raises CorpusError for one that is damaged."""
     kind = format_of(path.name)
-    lie = None if kind == ("text", "") else _lie(path, kind)
+    lie = lie_of(path, kind)
     if lie is not None:
         return lie
     n_bytes = path.stat().st_size * (_GROWTH if kind.compression or kind.content == "parquet" else 1)
@@ -110,14 +128,16 @@ def _opened(path: Path, data: DataConfig) -> DocumentFile | str:
         return problem
     column = ""
     if kind.content == "jsonl":
-        column = jsonl.find_column(path, _blocks(path, kind, data), data.column)
+        column = jsonl.find_column(path, read_format(path, kind, data), data.column)
     elif kind.is_table:
-        column = separated.find_column(path, _blocks(path, kind, data), data.column, _delimiter(kind))
+        column = separated.find_column(path, read_format(path, kind, data), data.column, delimiter_of(kind))
     return DocumentFile(path, kind, column, n_bytes, data)
 
 
-def _lie(path: Path, kind: CorpusFormat) -> str | None:
-    """Why the file is not what it is called, as the rest of a sentence."""
+def lie_of(path: Path, kind: CorpusFormat) -> str | None:
+    """Why the file is not what it is called, as the rest of a sentence. Raises OSError."""
+    if kind == ("text", ""):
+        return None
     magic, called = {
         "gzip": (GZIP_MAGIC, ".gz and is not compressed with gzip"),
         "zstd": (ZSTANDARD_MAGIC, ".zst and is not compressed with Zstandard"),
@@ -131,9 +151,11 @@ def _lie(path: Path, kind: CorpusFormat) -> str | None:
     return None if re.match(magic, head) else f"is called {called}; give it the name of what it is"
 
 
-def _blocks(path: Path, kind: CorpusFormat, data: DataConfig) -> Iterator[str]:
+def read_format(path: Path, kind: CorpusFormat, data: DataConfig) -> Iterator[str]:
+    """The text of a file in blocks, unpacked. Raises CorpusError, and OSError."""
     return read_blocks(path, data.encoding, data.errors, compression=kind.compression)
 
 
-def _delimiter(kind: CorpusFormat) -> str:
+def delimiter_of(kind: CorpusFormat) -> str:
+    """What parts the fields of a row; empty where the header is to tell."""
     return "\t" if kind.content == "tsv" else ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -45,6 +46,35 @@ def find_column(path: Path, blocks: Iterator[str], wanted: str) -> str:
 
 def _kind(raw: msgspec.Raw) -> str:
     return _KINDS.get(bytes(memoryview(raw)[:1]), "number")
+
+
+def field_names(path: Path, blocks: Iterator[str]) -> list[str]:
+    """The names of the fields in the first lines. Raises CorpusError for lines that are broken."""
+    names: dict[str, None] = {}
+    for number, line in enumerate(itertools.islice(text_lines(path, blocks), _HEAD_LINES), 1):
+        if line.strip() and isinstance(row := _row(path, number, line), dict):
+            names |= dict.fromkeys(row)
+    return list(names)
+
+
+def read_objects(path: Path, blocks: Iterator[str], columns: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The number of every line that holds an object, and those of its fields that are among `columns`.
+
+    Raises CorpusError with the number of a line that is broken.
+    """
+    for number, line in enumerate(text_lines(path, blocks), 1):
+        if not line or line.isspace():
+            continue
+        row = _row(path, number, line)
+        if not isinstance(row, dict):
+            raise CorpusError(f"{path} line {number:,} is no object; mend the line, or leave it out")
+        try:
+            found = {name: msgspec.json.decode(row[name]) for name in columns if name in row}
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise CorpusError(
+                f"{path} line {number:,} is not valid JSON ({error}); mend the line, or leave it out"
+            ) from None
+        yield number, found
 
 
 def read_rows(path: Path, blocks: Iterator[str], column: str, count: RowCount) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +38,17 @@ def find_column(path: Path, wanted: str) -> str:
         return name
 
 
+def require_parquet() -> None:
+    """Raises CorpusError where pyarrow is missing, before anything is fetched that only it can read."""
+    _pyarrow()
+
+
+def count_rows(path: Path) -> int:
+    """How many rows it has, by the footer alone. Raises CorpusError as `find_column` does."""
+    with _open(path) as file:
+        return int(file.metadata.num_rows)
+
+
 def read_rows(path: Path, column: str, errors: Literal["strict", "replace"], count: RowCount) -> Iterator[str]:
     """The text of every row that has some. Raises CorpusError with the number of a row that is no UTF-8."""
     number = 0
@@ -54,6 +65,19 @@ def read_rows(path: Path, column: str, errors: Literal["strict", "replace"], cou
                     yield text
                 else:
                     count.empty += 1
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of the columns, by the footer alone. Raises CorpusError."""
+    with _open(path) as file:
+        return list(file.schema_arrow.names)
+
+
+def read_whole_rows(path: Path, columns: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Rows with these columns as Python's own values, whatever is nested in them. Raises CorpusError."""
+    with _open(path) as file:
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns), use_threads=False):
+            yield from batch.to_pylist()
 
 
 def _text(path: Path, number: int, value: Any, errors: str) -> str | None:

@@ -1,0 +1,1 @@
+"""What comes over the network: files by their hash, and repositories of the Hugging Face Hub."""
