@@ -76,7 +76,7 @@ def test_a_corpus_is_told_in_numbers_a_sample_and_tokens(trained: Trained, call:
 def test_generated_corpora_take_a_size(call: Call, home: Path) -> None:
     found = call("corpora", "show", "stories", "--megabytes", "0.02", "--tokenizer", "char", "--json", home=home).json
     assert 20_000 <= found["bytes"] <= 30_000
-    names = ["stories", "python", "python-docs", "shakespeare", "tinystories", "wikitext-2"]
+    names = ["stories", "python", "python-docs", "conversations", "shakespeare", "tinystories", "wikitext-2"]
     assert [corpus["name"] for corpus in call("corpora", "list", "--json").json] == names
 
 

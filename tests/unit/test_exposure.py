@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_gpt.core.exposure import exposure, in_words
-from tui_gpt.engine.text.batches import Batches
+from tui_gpt.engine.text.batches import WindowBatches
 
 
 @given(
@@ -23,10 +23,10 @@ from tui_gpt.engine.text.batches import Batches
 def test_it_agrees_with_a_count_of_what_the_batches_contain(
     n_tokens: int, n_positions: int, batch_size: int, steps: int, seed: int
 ) -> None:
-    batches = Batches(np.arange(n_tokens), n_positions, batch_size, seed)
+    batches = WindowBatches(np.arange(n_tokens), n_positions, batch_size, seed)
     seen = np.zeros(n_tokens, dtype=np.int64)
     for step in range(steps):
-        np.add.at(seen, batches.batch(step)[:, :-1].ravel(), 1)
+        np.add.at(seen, batches.batch(step).ids.ravel(), 1)
     passes = steps * batch_size * n_positions / n_tokens
     # At the ends of the text less than two windows are left out in every epoch.
     slack = 3 * n_positions * (passes + 1) / n_tokens

@@ -26,7 +26,7 @@ from tui_gpt.engine.text import arranging
 from tui_gpt.engine.text.cleaning import BROKEN, EMPTY, UNENDED, cleaned
 from tui_gpt.engine.text.formats.parting import parted
 from tui_gpt.engine.text.formats.tables import RowCount
-from tui_gpt.engine.text.prepare import prepare, require_length
+from tui_gpt.engine.text.prepare import prepare
 from tui_gpt.engine.text.sources import open_source
 
 STORIES = [f"Once there was a fox. It had {n} friends." for n in range(3000)]
@@ -158,7 +158,7 @@ def test_tinystories_are_fetched_as_far_as_asked_for_cleaned_and_shuffled(tinyst
     assert read != sorted(read)
     assert '"Hello," said Tom. "It\'s me."' in read
     assert prepared.tokenizer.decode(prepared.validation.tokens).startswith(STORIES[0])
-    require_length(prepared, 64)
+    prepared.require_length(64)
     again = prepare(DataConfig(corpus="tinystories", bpe_vocab_size=300, validation_fraction=0.3), fetch=False)
     assert again.folder == prepared.folder and again.facts == facts
 

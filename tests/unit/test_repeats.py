@@ -18,7 +18,8 @@ from peak_memory import PEAK_BYTES
 
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.repeats import Repeats, in_short, in_words, leak_warning
-from tui_gpt.engine.text.prepare import open_prepared, prepare
+from tui_gpt.engine.text.prepare import prepare
+from tui_gpt.engine.text.prepared import open_prepared
 from tui_gpt.engine.text.repeats import Paragraphs, document_repeats
 from tui_gpt.engine.text.survey import survey, train_characters
 

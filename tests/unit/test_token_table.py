@@ -18,7 +18,8 @@ from tui_gpt.core.safe_text import safe_text
 from tui_gpt.core.token_order import cumulative_shares, found, never_in_words, ordered
 from tui_gpt.core.token_text import LONGEST_TEXT, character_name, token_text, visible
 from tui_gpt.engine.text import token_counts as counting
-from tui_gpt.engine.text.prepare import PreparedCorpus, prepare
+from tui_gpt.engine.text.prepare import prepare
+from tui_gpt.engine.text.prepared import PreparedCorpus
 from tui_gpt.engine.text.token_counts import COUNTS_FILE, token_counts
 
 TEXT = "The cat sat on the mat.\n\n漢字 and a naïve dog 🐕\n" * 40 + "ZZZ"
