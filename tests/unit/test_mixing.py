@@ -171,13 +171,15 @@ def test_a_part_of_conversations_is_refused_unless_it_is_to_be_read_as_text(
 ) -> None:
     row = '{"question": "What is red?", "answer": "A hen."}\n'
     talks = write(tmp_path / "talks.jsonl", row * 50)
-    says = r"^talks\.jsonl has conversations, and a mix is made of plain texts only; .*, or set data\.form to text$"
+    says = r"^a mix is made of plain texts, and talks\.jsonl has questions and answers; .*, or set data\.form to text$"
     for pair in ((texts[0], talks), (talks, texts[0])):
         with pytest.raises(CorpusError, match=says):
             prepare(mix_of(pair), cache=cache)
     as_text = mixed(mix_of((talks, texts[0]), form="text", column="answer"), cache)
     assert "A hen." in written(as_text.corpora[0])
-    with pytest.raises(CorpusError, match=r"^conversations has .*, or leave it out of the mix$"):
+    with pytest.raises(
+        CorpusError, match=r"and conversations has questions and answers; .*, or leave it out of the mix$"
+    ):
         prepare(DataConfig(corpus=str(texts[0]), mix=("conversations=0.5",)), cache=cache)
 
 

@@ -184,7 +184,7 @@ def _require_plain_text(data: DataConfig, report: Progress, *, fetch: bool) -> N
         info = find(data.corpus)
         otherwise = "leave it out of the mix" if info.kind == "conversations" else "set data.form to text"
         raise CorpusError(
-            f"{info.name} has conversations, and a mix is made of plain texts only; train on it by itself, or "
+            f"a mix is made of plain texts, and {info.name} has questions and answers; train on it by itself, or "
             f"{otherwise}"
         )
 
