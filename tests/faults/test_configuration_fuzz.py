@@ -20,7 +20,7 @@ from tui_gpt.core import locations
 from tui_gpt.core.config_loading import FieldDoc, build_config, field_docs, parse_setting
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.sizes import flops_per_token
-from tui_gpt.engine.generation.evaluation import evaluate_tokens
+from tui_gpt.engine.generation.evaluation import evaluate_corpus
 from tui_gpt.engine.text.prepare import prepare
 from tui_gpt.engine.training.begin import begin_run
 from tui_gpt.engine.training.devices import choose_execution
@@ -147,7 +147,7 @@ def _use(config: Any, prepared: str) -> None:
         return
     assert all(bool(tensor.isfinite().all()) for tensor in learner.model_state().values())
     with learner.evaluation_network() as network:
-        loss = evaluate_tokens(network, corpus.validation.tokens, max_tokens=min(train.eval_tokens, 128)).loss
+        loss = evaluate_corpus(network, corpus, max_tokens=min(train.eval_tokens, 128)).loss
         assert math.isfinite(loss)
         if train.sample_tokens < 50:
             sample_text(network, corpus, config)
