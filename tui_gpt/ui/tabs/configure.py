@@ -17,6 +17,7 @@ from textual.worker import Worker
 
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.corpora import CATALOGUE, find
+from tui_gpt.core.corpus_shares import MIX, corpus_shares
 from tui_gpt.core.errors import ConfigError, CorpusError, TuiGptError
 from tui_gpt.core.messages import Explored
 from tui_gpt.core.safe_text import safe_text
@@ -163,13 +164,16 @@ class ConfigureTab(TabBody):
 
     @work(group="start", exclusive=True)
     async def _start(self) -> None:
+        blamed = CORPUS
         try:
             config = self.config()
-            await asyncio.to_thread(find, config.data.corpus)
+            for part in corpus_shares(config.data.corpus, config.data.mix):
+                blamed = CORPUS if part.corpus == config.data.corpus else MIX
+                await asyncio.to_thread(find, part.corpus)
         except ConfigError as error:
             self._refuse(error.path, error.message)
         except CorpusError as error:
-            self._refuse(CORPUS, str(error))
+            self._refuse(blamed, str(error))
         else:
             self._started_as = self.state.name
             origin = self.state.origin
