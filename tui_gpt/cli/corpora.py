@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tui_gpt.engine.text.token_files import CorpusFacts
     from tui_gpt.engine.text.tokenizer import Tokenizer
 
-_VIEW_CHARACTERS = 72
 _MOST_SKIPPED = 5
 
 
@@ -141,8 +140,7 @@ def _as_tree(prepared: PreparedCorpus) -> dict[str, Any]:
     import msgspec
 
     facts: dict[str, Any] = msgspec.to_builtins(prepared.facts)
-    line = _line(prepared.facts.sample)
-    ids = prepared.tokenizer.encode(line)
+    line, ids = prepared.first_line()
     return {
         "source": prepared.source,
         "sha256": prepared.sha256,
@@ -157,7 +155,7 @@ def _as_tree(prepared: PreparedCorpus) -> dict[str, Any]:
 
 def _tell(prepared: PreparedCorpus) -> None:
     facts = prepared.facts
-    ids = prepared.tokenizer.encode(_line(facts.sample))
+    _, ids = prepared.first_line()
     pairs = [
         ("corpus", prepared.source),
         *_of_mix(facts),
@@ -230,11 +228,6 @@ def _repeats(found: Repeats | None) -> list[tuple[str, str]]:
         return []
     pairs = [("duplicates", in_words(found))]
     return pairs + ([("warning", leak_warning(found))] if leak_warning(found) else [])
-
-
-def _line(sample: str) -> str:
-    """The first line with something on it, or as much as fits on one."""
-    return next((line for line in sample.split("\n") if line.strip()), sample)[:_VIEW_CHARACTERS]
 
 
 def _written(tokenizer: Tokenizer, token: int) -> str:

@@ -52,6 +52,11 @@ def reading_options(function: F) -> F:
             click.option(
                 "--clean", type=click.Choice(["auto", "on", "off"]), help="Mend and leave out what is broken."
             ),
+            click.option(
+                "--form",
+                type=click.Choice(["auto", "text", "conversations"]),
+                help="Whether all of it is learned, or the answers in it.",
+            ),
             click.option("--separator", help="Text at which the documents of a plain text file part."),
             table_options,
             mix_option,

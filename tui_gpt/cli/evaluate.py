@@ -143,10 +143,20 @@ def _is_own(source: ModelSource, corpus: str) -> bool:
 
 
 def _on_corpus(source: ModelSource, loaded: LoadedModel, corpus: str, progress: ProgressLine) -> Report:
-    """A built-in corpus that the model was not trained on: its validation part as text, for the model's tokenizer."""
+    """A built-in corpus that the model was not trained on: its validation part as text, for the model's tokenizer.
+
+    Of conversations it is their answers, for a model that writes such.
+    """
     from tui_gpt.core.config import DataConfig
+    from tui_gpt.core.corpora import find
+    from tui_gpt.engine.generation.dialogue import require_chat_format
     from tui_gpt.engine.text.prepare import prepare
 
+    if find(corpus).kind == "conversations":
+        require_chat_format(loaded.tokenizer, source.title)
+        prepared = prepare(DataConfig(corpus=corpus), tokenizer=loaded.tokenizer, progress=progress)
+        prepared.require_length(loaded.config.n_positions, can_shorten=False)
+        return _on_prepared(source, loaded, prepared, progress)
     # By characters the part comes back exactly as it was read, documents with a blank line between them.
     prepared = prepare(DataConfig(corpus=corpus, tokenizer="char"), progress=progress)
     text = prepared.tokenizer.decode(prepared.validation.tokens)
@@ -155,7 +165,6 @@ def _on_corpus(source: ModelSource, loaded: LoadedModel, corpus: str, progress: 
 
 def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressLine) -> Report:
     """The very tokens on which the trainer validated, so that the same model gives the same loss."""
-    from tui_gpt.engine.generation.evaluation import evaluate_corpus
     from tui_gpt.engine.text.prepare import prepare
 
     data = _own_data(source)
@@ -171,6 +180,18 @@ def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressL
         raise CorpusError(
             f"the tokens of {prepared.source} are not those that {source.title} was trained on; give the text as FILE"
         )
+    return _on_prepared(source, loaded, prepared, progress, source.val_loss)
+
+
+def _on_prepared(
+    source: ModelSource,
+    loaded: LoadedModel,
+    prepared: PreparedCorpus,
+    progress: ProgressLine,
+    trainer_loss: float | None = None,
+) -> Report:
+    from tui_gpt.engine.generation.evaluation import evaluate_corpus
+
     result = evaluate_corpus(
         loaded.network, prepared, progress=lambda done, total: progress("evaluating", done / total)
     )
@@ -184,7 +205,7 @@ def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressL
         tokens=result.n_tokens,
         bytes=round(result.n_tokens / prepared.tokens_per_byte),
         parts=result.parts,
-        trainer_loss=source.val_loss,
+        trainer_loss=trainer_loss,
     )
 
 

@@ -133,14 +133,16 @@ def _losses(record: ModelRecord) -> Iterator[str]:
 def _use(record: ModelRecord) -> Iterator[str]:
     prompt, name = _prompt(record), record.name
     yield from ("## How to use it", "", f'transformers, with this folder\'s path in the place of "{name}":', "")
-    yield from (
-        "```python",
-        "from transformers import pipeline",
-        f'write = pipeline("text-generation", model="{name}")',
-        f'print(write({_python_text(prompt)}, max_new_tokens={_room(record, prompt)})[0]["generated_text"])',
-        "```",
-        "",
-    )
+    answers = _answers(record)
+    yield from ("```python", "from transformers import pipeline")
+    if answers:
+        yield f'chat = pipeline("text-generation", model="{name}")'
+        yield f'messages = [{{"role": "user", "content": {_python_text(prompt)}}}]'
+        yield f'print(chat(messages, max_new_tokens={_room(record, prompt)})[0]["generated_text"][-1]["content"])'
+    else:
+        yield f'write = pipeline("text-generation", model="{name}")'
+        yield f'print(write({_python_text(prompt)}, max_new_tokens={_room(record, prompt)})[0]["generated_text"])'
+    yield from ("```", "")
     in_shell = _shell_word(prompt)
     yield "tui-gpt (`tui-gpt models import`, with this folder's path, adds it to a library where it is not in yet):"
     yield from ("", "```sh", f"tui-gpt sample {name} --prompt {in_shell}", "```")
@@ -148,7 +150,8 @@ def _use(record: ModelRecord) -> Iterator[str]:
     if record.tokenizer is None or record.tokenizer.kind != "char":
         yield from ("", "llama.cpp, by way of a GGUF file (`pip install 'tui-gpt[gguf]'`):", "", "```sh")
         yield f"tui-gpt models gguf {name} --type f16 --output {name}.gguf"
-        yield from (f"llama-cli -m {name}.gguf -no-cnv -p {in_shell}", "```")
+        # Without its own interpreter of templates llama.cpp would take the nearest that it knows.
+        yield from (f"llama-cli -m {name}.gguf {'--jinja' if answers else f'-no-cnv -p {in_shell}'}", "```")
 
 
 def _prompt(record: ModelRecord) -> str:
@@ -157,15 +160,23 @@ def _prompt(record: ModelRecord) -> str:
     candidates = [told if isinstance(told, str) else ""]
     if record.sample is not None:
         candidates = [record.sample.prompt, *record.sample.text.split()[:1], *candidates]
-    return next(filter(None, candidates), "Once upon a time")
+    prompt = next(filter(None, candidates), "Once upon a time")
+    return prompt.strip() or prompt if _answers(record) else prompt
+
+
+def _answers(record: ModelRecord) -> bool:
+    """Whether it has learned from conversations."""
+    return bool(_setting(record, "data", "form") == "conversations")
 
 
 def _room(record: ModelRecord, prompt: str) -> int:
     """New tokens that fit into the context after the prompt: beyond its positions a GPT-2 in transformers fails."""
     context = _setting(record, "model", "n_positions")
     most = 100
-    # No tokenizer here makes more tokens than there are bytes.
-    return max(1, min(most, context - len(prompt.encode(errors="replace")))) if isinstance(context, int) else most
+    # No tokenizer here makes more tokens than there are bytes; and around a message stand a few.
+    around = 8 if _answers(record) else 0
+    needed = len(prompt.encode(errors="replace")) + around
+    return max(1, min(most, context - needed)) if isinstance(context, int) else most
 
 
 def _setting(record: ModelRecord, section: str, name: str) -> Any:
@@ -199,7 +210,8 @@ def _sample(record: ModelRecord) -> Iterator[str]:
     if record.sample is None:
         return
     seed = "" if record.sample.seed is None else f" (seed {record.sample.seed})"
-    yield from ("", "## What it writes", "", f"The prompt and its continuation{seed}:", "")
+    what = "A question and its answer" if _answers(record) else "The prompt and its continuation"
+    yield from ("", "## What it writes", "", f"{what}{seed}:", "")
     yield from _block(record.sample.prompt + record.sample.text)
 
 

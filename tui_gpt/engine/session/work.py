@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,7 +30,6 @@ from tui_gpt.engine.session.lanes import Turn
 if TYPE_CHECKING:
     from tui_gpt.engine.text.tokenizer import Tokenizer
 
-_LINE_CHARACTERS = 72
 _MOST_CHARACTERS = 10_000
 _TOKENS_AT_ONCE = 1000
 """On a line of at most a megabyte, which a screen reads between two key presses."""
@@ -40,8 +40,12 @@ def explore(request: Explore, turn: Turn) -> Explored:
     from tui_gpt.engine.text.prepare import prepare
 
     prepared = prepare(request.data, progress=turn.progress, fetch=request.fetch)
-    line = request.text[:_MOST_CHARACTERS] or _first_line(prepared.facts.sample)
-    tokens, problem = _tokens(prepared.tokenizer, line)
+    line, problem = request.text[:_MOST_CHARACTERS], ""
+    if line:
+        tokens, problem = _tokens(prepared.tokenizer, line)
+    else:
+        line, ids = prepared.first_line()
+        tokens = _texts_of(prepared.tokenizer, ids)
     return Explored(
         id=request.id,
         source=prepared.source,
@@ -79,18 +83,17 @@ def list_tokens(request: ListTokens, turn: Turn) -> TokensListed:
     )
 
 
-def _first_line(sample: str) -> str:
-    """The first line with something on it, or as much as fits on one."""
-    return next((line for line in sample.split("\n") if line.strip()), sample)[:_LINE_CHARACTERS]
-
-
 def _tokens(tokenizer: Tokenizer, line: str) -> tuple[list[TokenText], str]:
     """The tokens of a line, or why there are none: what a person typed may have characters the corpus lacks."""
     try:
         ids = tokenizer.encode(line)
     except CorpusError as error:
         return [], str(error)
-    return [TokenText(id=i, text=tokenizer.token_bytes(i).decode("utf-8", "backslashreplace")) for i in ids], ""
+    return _texts_of(tokenizer, ids), ""
+
+
+def _texts_of(tokenizer: Tokenizer, ids: Sequence[int]) -> list[TokenText]:
+    return [TokenText(id=i, text=tokenizer.token_bytes(i).decode("utf-8", "backslashreplace")) for i in ids]
 
 
 def begin(request: Begin, turn: Turn) -> Begun:

@@ -17,6 +17,7 @@ from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
 
 TRAIN_FILE = "train.bin"
 VALIDATION_FILE = "validation.bin"
+_LINE_CHARACTERS = 72
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ class PreparedCorpus:
     def tokens_per_byte(self) -> float:
         """Of the validation text that is predicted."""
         return self.validation.n_tokens / max(1, self.validation.n_bytes)
+
+    def first_line(self) -> tuple[str, list[int]]:
+        """The first line with something on it, or as much as fits on one, and its tokens."""
+        sample = self.facts.sample
+        line = next((line for line in sample.split("\n") if line.strip()), sample)[:_LINE_CHARACTERS]
+        return line, self.tokenizer.encode(line)
 
     def batches(self, config: RunConfig) -> Batches:
         """What a run of that configuration learns from. Raises ValueError when the training part fills no window."""

@@ -170,6 +170,8 @@ def _resolve(config: RunConfig, corpus: PreparedCorpus) -> RunConfig:
         corpus=_written_out(config.data.corpus),
         mix=tuple(str(msgspec.structs.replace(share, corpus=_written_out(share.corpus))) for share in shares),
         column=corpus.facts.columns[0] if len(corpus.facts.columns) == 1 else config.data.column,
+        # A column that is named is one of texts, unless this is said.
+        form="conversations" if isinstance(corpus, PreparedDialogues) else config.data.form,
     )
     resolved: RunConfig = msgspec.structs.replace(config, data=data)
     return resolved

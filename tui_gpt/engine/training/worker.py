@@ -34,6 +34,7 @@ from tui_gpt.core.runs.records import EXECUTION_FILE, ExecutionRecord, State, St
 from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.core.sizes import DeviceKind, Precision, require_memory, training_memory
 from tui_gpt.engine.interop.huggingface import read_model_folder
+from tui_gpt.engine.text.dialogues.prepared_dialogues import PreparedDialogues
 from tui_gpt.engine.text.mixing import require_intact
 from tui_gpt.engine.text.prepare import prepare
 from tui_gpt.engine.text.prepared import PreparedCorpus
@@ -299,6 +300,8 @@ def _build(
         execution = msgspec.structs.replace(execution, device=f"cuda:{ranks.local_rank}")
     _require_memory(config, execution, ranks)
     batches = corpus.batches(config)
+    if isinstance(corpus, PreparedDialogues) and (sentence := corpus.left_out(config.model.n_positions)):
+        reporter.warn(sentence)
     learner = Learner(config, execution, batches, ranks)
     counters = _with_newest_learning_rate(run, _restore(run, learner))
     steps = total_steps(config, batches.steps_per_epoch)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from tui_gpt.engine.text.dialogues.conversation import Conversation, Message, Role, as_conversation
-from tui_gpt.engine.text.formats.tables import shown
+from tui_gpt.engine.text.formats.tables import MESSAGES, TEXT, shown
 
 Row = Mapping[str, Any]
 """The fields of a row by name, as JSON values."""
@@ -51,24 +51,30 @@ class RowForm:
         return as_conversation(self.read(row))
 
 
-def find_form(columns: Collection[str], column: str = "", *, sure: bool = False) -> RowForm | None:
-    """The form of rows with these columns; None where they look like none.
+def find_form(columns: Mapping[str, Collection[str]], column: str = "", *, sure: bool = False) -> RowForm | None:
+    """The form of rows with these columns, each with the kinds of its values; None where they look like none.
 
-    `column` names the one of a list of messages. A table with a column of text beside pairs of a question and an
-    answer is taken for one of texts, unless one is `sure` that it holds conversations.
+    `column` names the one of a list of messages. Unless one is `sure` that a table holds conversations, it is taken for
+    one of texts where its values are of other kinds than conversations need, or where a column of text stands beside a
+    question and an answer.
     """
     if column:
         return RowForm((column,), partial(_listed, name=column)) if column in columns else None
-    for name in _LISTS:
-        if name in columns:
+    lists = [name for name in _LISTS if name in columns]
+    for name in lists:
+        if MESSAGES in columns[name]:
             return RowForm((name,), partial(_listed, name=name))
     for asked, answered in _PAIRS:
-        if asked in columns and answered in columns:
+        if asked in columns and answered in columns and (sure or _are_texts(columns, asked, answered)):
             if not sure and asked != "instruction" and any(text in columns for text in _TEXTS):
                 return None
             extra = tuple(name for name in ("system", "input") if name in columns and name not in (asked, answered))
             return RowForm((*extra, asked, answered), partial(_paired, asked=asked, answered=answered))
-    return None
+    return RowForm((lists[0],), partial(_listed, name=lists[0])) if lists and sure else None
+
+
+def _are_texts(columns: Mapping[str, Collection[str]], *names: str) -> bool:
+    return all(set(columns[name]) == {TEXT} for name in names)
 
 
 def _paired(row: Row, asked: str, answered: str) -> Iterator[Message]:
