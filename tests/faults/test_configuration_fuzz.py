@@ -36,6 +36,7 @@ WORDS = {
     "data.mix": ["", "{text}.2=0.3", "{text}.2=1", "nothing=0.5", "{text}=0.1", "['{text}.2=0.9', 'x=0.2']"],
     "data.encoding": ["auto", "utf-8", "latin-1", "utf-16", "cp037", "hex", "utf-7", "utf-32"],
     "data.column": ["", "text", "a.b", "漢"],
+    "data.separator": ["", "<|endoftext|>", "\n", "a", "漢"],
     "train.sample_prompt": ["", "Once", "漢", "a" * 5000, "\n"],
     "train.device": ["auto", "cpu", "tpu", "cuda:x", "cpu:0"],
 }
