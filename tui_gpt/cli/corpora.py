@@ -34,6 +34,7 @@ def command(context: click.Context) -> None:
       tui-gpt corpora show stories --megabytes 1
       tui-gpt corpora show book.txt --tokenizer bpe --json
       tui-gpt corpora show reviews.jsonl.gz --column body
+      tui-gpt corpora show stories --mix python-docs=0.25
       tui-gpt corpora tokens book.txt --tokenizer bpe --limit 100
       zcat book.txt.gz | tui-gpt corpora show -
       tui-gpt corpora fetch tinystories --documents 200000
@@ -157,6 +158,7 @@ def _tell(prepared: PreparedCorpus) -> None:
     _, ids = prepared.first_line()
     pairs = [
         ("corpus", prepared.source),
+        *_of_mix(facts),
         *_of_table(facts),
         ("characters", f"{facts.characters:,}"),
         ("distinct", f"{facts.distinct_characters:,} characters"),
@@ -186,6 +188,17 @@ def _tell(prepared: PreparedCorpus) -> None:
     if len(facts.skipped) > _MOST_SKIPPED:
         left_out.append(f"and {len(facts.skipped) - _MOST_SKIPPED} more")
     echo_pairs(pairs + ([("left out", "\n".join(left_out))] if left_out else []))
+
+
+def _of_mix(facts: CorpusFacts) -> list[tuple[str, str]]:
+    """What only several corpora have, the main one first."""
+    return [
+        (
+            f"{100 * part.share:g} %",
+            f"{part.source}, {part.train_tokens:,} + {part.validation_tokens:,} tokens, {part.readings:.3g} x an epoch",
+        )
+        for part in facts.parts
+    ]
 
 
 def _of_table(facts: CorpusFacts) -> list[tuple[str, str]]:

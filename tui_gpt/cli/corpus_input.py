@@ -22,6 +22,13 @@ _format_option = click.option(
     "--format", "stdin_format", type=click.Choice(CONTENTS), help="What comes on standard input (-): text, or a table."
 )
 
+mix_option = click.option(
+    "--mix",
+    multiple=True,
+    metavar="CORPUS=SHARE",
+    help="Mix this corpus in, with this share of every step's sequences, e.g. python-docs=0.25. May be repeated.",
+)
+
 
 def table_options(function: F) -> F:
     """--column and --format."""
@@ -52,13 +59,14 @@ def reading_options(function: F) -> F:
             ),
             click.option("--separator", help="Text at which the documents of a plain text file part."),
             table_options,
+            mix_option,
         )
     ):
         function = option(function)
     return function
 
 
-def read_corpus(name: str, *, stdin_format: str | None, **options: Any) -> PreparedCorpus:
+def read_corpus(name: str, *, stdin_format: str | None, mix: tuple[str, ...] = (), **options: Any) -> PreparedCorpus:
     """The corpus as token files, with its progress on stderr. Raises CorpusError, ConfigError."""
     from tui_gpt.cli.following import ProgressLine
     from tui_gpt.cli.options import overlay
@@ -66,7 +74,7 @@ def read_corpus(name: str, *, stdin_format: str | None, **options: Any) -> Prepa
     from tui_gpt.core.config_loading import convert
     from tui_gpt.engine.text.prepare import prepare
 
-    _, tree = overlay("data", corpus=given_corpus(name, stdin_format), **options)
+    _, tree = overlay("data", corpus=given_corpus(name, stdin_format), mix=mix or None, **options)
     data = convert(tree["data"], DataConfig, "data")
     progress = ProgressLine()
     try:

@@ -37,6 +37,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     bits_per_byte: float
     tokens: int
     bytes: int
+    parts: dict[str, float] = {}
+    """Of a mix, the loss on each corpus; `loss` is their mean by shares."""
     trainer_loss: float | None = None
     """What the trainer measured over the same text."""
 
@@ -136,7 +138,8 @@ def _report(source: ModelSource, text: str, result: TextEvaluation) -> Report:
 
 
 def _is_own(source: ModelSource, corpus: str) -> bool:
-    return source.config is not None and source.config.data.corpus == corpus
+    data = None if source.config is None else source.config.data
+    return data is not None and data.corpus == corpus and not data.mix
 
 
 def _on_corpus(source: ModelSource, loaded: LoadedModel, corpus: str, progress: ProgressLine) -> Report:
@@ -201,6 +204,7 @@ def _on_prepared(
         bits_per_byte=result.loss / math.log(2) * prepared.tokens_per_byte,
         tokens=result.n_tokens,
         bytes=round(result.n_tokens / prepared.tokens_per_byte),
+        parts=result.parts,
         trainer_loss=trainer_loss,
     )
 
@@ -235,6 +239,7 @@ def _tell(report: Report) -> None:
         ("model", report.model),
         ("text", report.text),
         ("loss", f"{report.loss:.4f} nats per token"),
+        *(("", f"{loss:.4f} on {name}") for name, loss in report.parts.items()),
         ("perplexity", f"{report.perplexity:.3f}"),
         ("bits per byte", f"{report.bits_per_byte:.4f}"),
         ("tokens", f"{report.tokens:,}"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui_gpt.cli.completion import corpus_names
-from tui_gpt.cli.corpus_input import given_corpus, table_options
+from tui_gpt.cli.corpus_input import given_corpus, mix_option, table_options
 from tui_gpt.cli.options import config_options, configured, echo_json, json_option, layers_of, overlay
 from tui_gpt.cli.tables import echo_pairs
 from tui_gpt.core import figures
@@ -48,7 +48,7 @@ def speed(
     train_tokens = None
     if corpus is not None:
         prepared = _prepared(config)
-        train_tokens = prepared.train.n_tokens
+        train_tokens = round(prepared.epoch_tokens)
         if config.model.vocab_size is None:
             from tui_gpt.core.config_loading import with_vocabulary
 
@@ -75,6 +75,7 @@ def speed(
 @click.argument("corpus", required=False, shell_complete=corpus_names)
 @click.option("--minutes", type=float, required=True, help="How long the training may take.")
 @table_options
+@mix_option
 @config_options
 @json_option
 def plan(
@@ -82,6 +83,7 @@ def plan(
     minutes: float,
     column: str | None,
     stdin_format: str | None,
+    mix: tuple[str, ...],
     preset: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
@@ -102,7 +104,7 @@ def plan(
     from tui_gpt.core.sizes import flops_per_token
 
     corpus = given_corpus(corpus, stdin_format)
-    data = overlay("data", corpus=corpus, column=column)
+    data = overlay("data", corpus=corpus, mix=mix or None, column=column)
     config = configured([*layers_of(preset, config_file, settings), data])
     prepared = _prepared(config)
     vocabulary = prepared.tokenizer.vocab_size

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from tui_gpt.core.config import DataConfig, RunConfig, SampleConfig
+from tui_gpt.core.corpus_shares import PartFacts
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.repeats import Repeats
 
@@ -270,6 +271,13 @@ class Explored(Message, frozen=True, kw_only=True):
     """What was cleaned up or left out, a sentence each."""
     repeats: Repeats | None = None
     """None where nobody counted."""
+    parts: list[PartFacts] = []
+    """Of a mix, its corpora, the main one first."""
+
+    @property
+    def epoch_tokens(self) -> int:
+        """The training tokens; of a mix, those that are read until the main corpus was read once."""
+        return round(self.parts[0].train_tokens / self.parts[0].share) if self.parts else self.train_tokens
 
 
 class TokensListed(Message, frozen=True, kw_only=True):

@@ -62,12 +62,10 @@ def _front_matter(record: ModelRecord) -> Iterator[str]:
     `datasets` are those that lie on the Hub, by their ids there, as a `model-index` would need them.
     """
     yield "---"
-    # A file of a person may be named like a built-in corpus; its setting is then a path.
-    source = record.corpus.source if record.corpus else None
-    if source in _LANGUAGES and source == _setting(record, "data", "corpus"):
-        yield f"language: {_LANGUAGES[source]}"
-    if dataset := hub_repository(str(_setting(record, "data", "corpus"))):
-        yield f"datasets: [{json.dumps(dataset)}]"
+    if record.corpus and (language := _language(record)):
+        yield f"language: {language}"
+    if datasets := list(dict.fromkeys(filter(None, map(hub_repository, _corpora(record))))):
+        yield f"datasets: {json.dumps(datasets)}"
     yield from ("library_name: transformers", "pipeline_tag: text-generation")
     if record.license:
         # A JSON string is a YAML string, whatever is in it.
@@ -77,10 +75,30 @@ def _front_matter(record: ModelRecord) -> Iterator[str]:
     yield from ("tags:", "- tui-gpt", f"- {json.dumps(record.family)}", "---")
 
 
+def _language(record: ModelRecord) -> str | None:
+    """The one language of all that it was trained on, where that is known."""
+    # A file of a person may be named like a built-in corpus; its setting is then a path, and the source just its name.
+    names = _corpora(record)
+    languages = {_LANGUAGES.get(name) for name in names}
+    is_whole = len(names) > 1 or (record.corpus is not None and record.corpus.source == names[0])
+    return languages.pop() if len(languages) == 1 and is_whole else None
+
+
+def _corpora(record: ModelRecord) -> list[str]:
+    """Names and paths of what it was trained on, as they were set."""
+    return [str(_setting(record, "data", "corpus")), *(entry.rpartition("=")[0] for entry in _mix(record))]
+
+
+def _mix(record: ModelRecord) -> list[str]:
+    mix = _setting(record, "data", "mix")
+    return [entry for entry in mix if isinstance(entry, str)] if isinstance(mix, list | tuple) else []
+
+
 def _facts(record: ModelRecord) -> Iterator[str]:
     yield from (f"# {record.name}", "", _OPENING, "", f"- Model: {describe_model(record)}")
     if record.corpus is not None:
-        yield f"- Trained on: {_code(record.corpus.source)} (SHA-256 of the text: {_code(record.corpus.sha256)})"
+        what = "texts and shares" if _mix(record) else "text"
+        yield f"- Trained on: {_code(record.corpus.source)} (SHA-256 of the {what}: {_code(record.corpus.sha256)})"
     if record.tokenizer is not None:
         yield f"- Tokenizer: {record.tokenizer.kind}, {record.tokenizer.vocab_size:,} tokens"
     if training := describe_training(record):

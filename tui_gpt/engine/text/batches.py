@@ -19,6 +19,8 @@ IGNORED = -100
 
 _ROUNDS = 4
 _MASK = np.uint64(0xFFFFFFFF)
+_FIRST_PART = 1 << 48
+"""Beyond every epoch, so that no part's seed is an epoch's key."""
 
 
 def _mix(values: npt.NDArray[np.uint64], key: np.uint64) -> npt.NDArray[np.uint64]:
@@ -34,6 +36,11 @@ def _key(seed: int, epoch: int) -> int:
     # Hashed one after the other: a sum would make the second epoch of a seed the first one of the next.
     hashed = _mix(np.array([seed], dtype=np.uint64), np.uint64(0))
     return int(_mix(hashed << np.uint64(20), np.uint64(epoch))[0])
+
+
+def seed_of_part(seed: int, part: int) -> int:
+    """A seed of its own for each corpus of a mix; the first one has the run's."""
+    return _key(seed, _FIRST_PART + part) if part else seed
 
 
 def permute(indices: npt.NDArray[np.int64], size: int, key: int) -> npt.NDArray[np.int64]:
@@ -130,7 +137,10 @@ class WindowBatches(Batches):
 
     def starts(self, step: int) -> npt.NDArray[np.int64]:
         """Positions (batch_size,) at which the windows of batch `step` begin."""
-        numbers = np.arange(step * self.batch_size, (step + 1) * self.batch_size, dtype=np.int64)
+        return self.starts_of(np.arange(step * self.batch_size, (step + 1) * self.batch_size, dtype=np.int64))
+
+    def starts_of(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Positions at which the windows of these numbers begin, counted from 0 through all epochs."""
         epochs, places = np.divmod(numbers, self.windows_per_epoch)
         result = np.empty_like(numbers)
         for epoch in np.unique(epochs):
@@ -140,8 +150,12 @@ class WindowBatches(Batches):
             result[here] = permute(places[here], self.windows_per_epoch, key) * self._length + offset
         return result
 
+    def windows(self, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The windows (N, T + 1) that begin at these positions, the token after each included."""
+        found: npt.NDArray[np.int64] = self._tokens[starts[:, None] + np.arange(self._length + 1)].astype(np.int64)
+        return found
+
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
         share = self.batch_size // world_size
-        starts = self.starts(step)[rank * share : (rank + 1) * share]
-        windows: npt.NDArray[np.int64] = self._tokens[starts[:, None] + np.arange(self._length + 1)].astype(np.int64)
+        windows = self.windows(self.starts(step)[rank * share : (rank + 1) * share])
         return Batch(windows[:, :-1], windows[:, 1:], self.batch_size * self._length)

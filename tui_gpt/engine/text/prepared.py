@@ -36,6 +36,16 @@ class PreparedCorpus:
     facts: CorpusFacts
 
     @property
+    def corpora(self) -> tuple[PreparedCorpus, ...]:
+        """The corpora that it is made of: of a mix several, else itself."""
+        return (self,)
+
+    @property
+    def epoch_tokens(self) -> float:
+        """Tokens that are read until all of it was read once; of a mix, its main corpus."""
+        return self.train.n_tokens
+
+    @property
     def tokens_per_byte(self) -> float:
         """Of the validation text that is predicted."""
         return self.validation.n_tokens / max(1, self.validation.n_bytes)

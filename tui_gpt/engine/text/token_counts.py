@@ -25,8 +25,14 @@ def token_counts(prepared: PreparedCorpus, progress: Progress | None = None) -> 
     """Occurrences of each id in the training part, shape (vocab_size,).
 
     Memory does not grow with the text. What was counted before is read back unless it belongs to other tokens or is
-    damaged. Raises CorpusError when the token files are damaged, and what `progress` raises.
+    damaged. Of a mix, in all its corpora together, whatever their shares. Raises CorpusError when the token files are
+    damaged, and what `progress` raises.
     """
+    if len(prepared.corpora) > 1:
+        counts = np.zeros(prepared.tokenizer.vocab_size, dtype=np.int64)
+        for part in prepared.corpora:
+            counts += token_counts(part, progress)
+        return counts
     vocabulary = prepared.tokenizer.vocab_size
     trained_on = bytes.fromhex(read_manifest(prepared.folder).train.sha256)
     known = _read(prepared, trained_on, vocabulary)

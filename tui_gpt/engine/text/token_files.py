@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_gpt.core import files
+from tui_gpt.core.corpus_shares import PartFacts
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.given_files import read_given
 from tui_gpt.core.repeats import Repeats
@@ -72,6 +73,8 @@ class CorpusFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What was cleaned up or left out, a sentence each."""
     repeats: Repeats | None = None
     """None where nobody counted: in token files that an earlier version made."""
+    parts: tuple[PartFacts, ...] = ()
+    """Of a mix, its corpora, the main one first; what is above tells of all of them together."""
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):

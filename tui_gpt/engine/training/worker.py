@@ -35,8 +35,9 @@ from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.core.sizes import DeviceKind, Precision, require_memory, training_memory
 from tui_gpt.engine.interop.huggingface import read_model_folder
 from tui_gpt.engine.text.dialogues.prepared_dialogues import PreparedDialogues
+from tui_gpt.engine.text.mixing import require_intact
 from tui_gpt.engine.text.prepare import prepare
-from tui_gpt.engine.text.prepared import PreparedCorpus, open_prepared
+from tui_gpt.engine.text.prepared import PreparedCorpus
 from tui_gpt.engine.training.closing import Outcome
 from tui_gpt.engine.training.devices import available_memory, choose_execution
 from tui_gpt.engine.training.distributed import Ranks
@@ -183,7 +184,7 @@ def _damage_to_tokens(run: Run, error: Exception) -> str:
     if not isinstance(error, IndexError) and "device-side assert" not in str(error):
         return ""
     try:
-        open_prepared(locations.cache_dir() / "corpora" / Path(run.record.data.prepared).name, verify=True)
+        require_intact(locations.cache_dir() / "corpora" / Path(run.record.data.prepared).name)
     except CorpusError as damage:
         return f"the token files were changed while run {run.name} learned from them ({damage}); resume the run"
     return ""
@@ -271,10 +272,9 @@ def _execution(run: Run, corpus: PreparedCorpus, ranks: Ranks) -> ExecutionRecor
     """How the run computes: as its first trainer chose, for only then is resuming exact."""
     known = run.execution()
     if known is None:
-        train = run.record.config.train
-        known = choose_execution(
-            train, long_run=is_long_run(run.record.config, corpus.train.n_tokens), processes=ranks.world_size
-        )
+        config = run.record.config
+        n_tokens = int(run.record.data.rows_per_epoch * config.model.n_positions) or corpus.train.n_tokens
+        known = choose_execution(config.train, long_run=is_long_run(config, n_tokens), processes=ranks.world_size)
         write_record(run.folder / EXECUTION_FILE, known)
     return known
 

@@ -154,7 +154,9 @@ class CorpusPane(Vertical):
             "Face Hub, as hub:owner/name:split:column in the field data.corpus. Those with ↓ are fetched once, when "
             "you say so. A file is text, or a table of which every row is a document (.jsonl, .csv, .tsv, .parquet; "
             "data.column names the column), compressed or not (.gz, .zst). It is read in the "
-            "background and turned into tokens once; after that training starts at once.\n\nDuplicates are documents "
+            "background and turned into tokens once; after that training starts at once. With further corpora in "
+            "data.mix the facts begin with the share of each in every step, and how often it is read while the first "
+            "one is read once.\n\nDuplicates are documents "
             "that equal an earlier one, word for word; of a text that is one document, paragraphs parted by blank "
             "lines. What stands both in the training and in the validation part makes the validation loss look too "
             "good. ctrl+r shows every token.\n\n" + "\n\n".join(pages),
@@ -165,6 +167,8 @@ def _facts(facts: Explored) -> Iterator[Content]:
     def row(name: str, value: str) -> Content:
         return Content.assemble((f"{name:<11}", "$foreground-muted"), safe_text(value, newlines=False))
 
+    for part in facts.parts:
+        yield row(f"{100 * part.share:g} %", f"{part.source}, {part.readings:.3g} x")
     yield row("characters", f"{facts.characters:,}")
     yield row("distinct", f"{facts.distinct_characters:,}")
     yield row("talks" if facts.answers else "documents", f"{facts.documents:,}")

@@ -17,6 +17,7 @@ from textual.worker import Worker
 
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.corpora import CATALOGUE, find
+from tui_gpt.core.corpus_shares import MIX, corpus_shares
 from tui_gpt.core.errors import ConfigError, CorpusError, TuiGptError
 from tui_gpt.core.messages import Explored
 from tui_gpt.core.safe_text import safe_text
@@ -163,13 +164,16 @@ class ConfigureTab(TabBody):
 
     @work(group="start", exclusive=True)
     async def _start(self) -> None:
+        blamed = CORPUS
         try:
             config = self.config()
-            await asyncio.to_thread(find, config.data.corpus)
+            for part in corpus_shares(config.data.corpus, config.data.mix):
+                blamed = CORPUS if part.corpus == config.data.corpus else MIX
+                await asyncio.to_thread(find, part.corpus)
         except ConfigError as error:
             self._refuse(error.path, error.message)
         except CorpusError as error:
-            self._refuse(CORPUS, str(error))
+            self._refuse(blamed, str(error))
         else:
             self._started_as = self.state.name
             origin = self.state.origin
@@ -210,7 +214,7 @@ class ConfigureTab(TabBody):
         pane = self.query_one(CorpusPane)
         facts = exploration.facts
         if facts is not None:
-            pane.show_facts(facts, self._other_tokens())
+            pane.show_facts(facts, self._other_tokens() or self._better_from_a_model())
         elif exploration.problem:
             pane.show_problem(exploration.problem)
         elif exploration.lacking is not None and exploration.data is not None:
@@ -261,6 +265,13 @@ class ConfigureTab(TabBody):
         """Why a run would have other tokens than those of the text, empty where it would not."""
         origin = self.state.origin
         return f"Tokens counted anew; the run uses those of {origin.name}." if origin is not None else ""
+
+    def _better_from_a_model(self) -> str:
+        """What helps who trains a new model on conversations, empty for other texts."""
+        facts = self.exploration.facts
+        if facts is None or not facts.answers:
+            return ""
+        return "A model that knows such texts already learns to answer sooner: Models, c continues one on this."
 
     @work(group="dialog", exclusive=True)
     async def action_browse(self) -> None:
