@@ -12,7 +12,8 @@ import pytest
 from dialogue_sets import ANSWERS, MODEL, write_talks
 from training_runs import Scene, fault, final_weights, last_words, learned, records, status_of, tiny
 
-from tui_gpt.core.config import RunConfig
+from tui_gpt.core.config import RunConfig, to_dict
+from tui_gpt.core.config_loading import build_config
 from tui_gpt.core.model_handler import ModelHandler
 from tui_gpt.core.runs.store import Run
 from tui_gpt.engine.generation.evaluation import evaluate_corpus
@@ -185,3 +186,16 @@ def test_token_files_that_are_damaged_are_made_again_when_resumed(scene: Scene, 
     (folder / "train_ends.bin").unlink()
     assert prepare(run.record.config.data).folder == folder
     assert (folder / "train_ends.bin").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(scene: Scene, talks: Path) -> None:
+    config = chatty(talks, grad_accumulation_steps=2)
+    config = build_config(("test", to_dict(config)), ("test", {"model": {"dropout": 0.0}}))
+    alone = begin_run(config, "alone")
+    assert scene.train_here(alone) == 0, last_words(alone)
+    together = begin_run(config, "together", processes=2)
+    assert scene.train(together, nproc=2) == 0, last_words(together)
+    for kind, name in (("train", "loss"), ("eval", "val_loss")):
+        losses = [[record.values[name] for record in records(run, kind)] for run in (together, alone)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
