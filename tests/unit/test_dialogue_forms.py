@@ -283,6 +283,23 @@ def test_messages_become_what_is_learned() -> None:
     )
 
 
+def test_what_stands_beside_a_question_is_read_with_it(tmp_path: Path) -> None:
+    rows: dict[str, list[Any]] = {
+        "alpaca": [{"instruction": "a", "input": "x", "output": "b", "system": "s"}],
+        "dolly": [{"instruction": "a", "context": "x", "response": "b", "system_prompt": "s"}],
+        "orca": [{"system_prompt": "s", "question": "a\n\nx", "response": "b"}],
+        "lists": [{"system": "s", **said(("user", "a\n\nx"), ("assistant", "b"))}],
+    }
+    wanted = (Message("system", "s"), Message("user", "a\n\nx"), Message("assistant", "b"))
+    for name, found in rows.items():
+        assert read(write(tmp_path, f"{name}.jsonl", lines(found))) == [wanted]
+    late = [{"instruction": "a", "input": None, "output": "b"}] * 150 + [{**rows["alpaca"][0], "system": None}]
+    assert read(write(tmp_path, "late.jsonl", lines(late)))[-1] == wanted[1:]
+    # What holds other things is not meant.
+    others = [{"system": True, "context": [1], "question": "a", "answer": "b"}]
+    assert read(write(tmp_path, "others.jsonl", lines(others))) == [(Message("user", "a"), wanted[2])]
+
+
 def test_questions_and_answers_may_go_over_several_lines() -> None:
     text = "System: Be kind.\nQ: one\ntwo\n\nA: three\n\nfour: five\n\nA: six\nUser: and?\nAnswer: so.\n\n\nHuman: x"
     found = [as_conversation(messages) for _, messages in read_conversations(iter(text.split("\n")))]

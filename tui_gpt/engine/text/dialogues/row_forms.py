@@ -30,10 +30,15 @@ _PAIRS = (
     ("instruction", "output"),
     ("instruction", "response"),
     ("question", "answer"),
+    ("question", "response"),
     ("prompt", "completion"),
     ("prompt", "response"),
     ("user", "assistant"),
 )
+_ABOVE = ("system", "system_prompt")
+"""What is read before everything."""
+_BELOW = ("input", "context")
+"""What a question is about."""
 _TEXTS = ("text", "content")
 
 
@@ -63,13 +68,15 @@ def find_form(columns: Mapping[str, Collection[str]], column: str = "", *, sure:
     lists = [name for name in _LISTS if name in columns]
     for name in lists:
         if MESSAGES in columns[name]:
-            return RowForm((name,), partial(_listed, name=name))
+            above = _first_text(columns, _ABOVE)
+            return RowForm((*above, name), partial(_listed, name=name, above=above))
     for asked, answered in _PAIRS:
         if asked in columns and answered in columns and (sure or _are_texts(columns, asked, answered)):
             if not sure and asked != "instruction" and any(text in columns for text in _TEXTS):
                 return None
-            extra = tuple(name for name in ("system", "input") if name in columns and name not in (asked, answered))
-            return RowForm((*extra, asked, answered), partial(_paired, asked=asked, answered=answered))
+            above, below = _first_text(columns, _ABOVE), _first_text(columns, _BELOW)
+            read = partial(_paired, above=above, asked=(asked, *below), answered=answered)
+            return RowForm((*above, *below, asked, answered), read)
     return RowForm((lists[0],), partial(_listed, name=lists[0])) if lists and sure else None
 
 
@@ -77,11 +84,20 @@ def _are_texts(columns: Mapping[str, Collection[str]], *names: str) -> bool:
     return all(set(columns[name]) == {TEXT} for name in names)
 
 
-def _paired(row: Row, asked: str, answered: str) -> Iterator[Message]:
-    """Alpaca's form and plain pairs; Alpaca's `input` stands below its `instruction`."""
-    question = "\n\n".join(filter(None, (_text(row, asked), _text(row, "input"))))
-    for role, content in (("system", _text(row, "system")), ("user", question), ("assistant", _text(row, answered))):
-        yield Message(_SPEAKERS[role], content)
+def _first_text(columns: Mapping[str, Collection[str]], names: Collection[str]) -> tuple[str, ...]:
+    """The first of these columns that holds texts, or none; where the first rows hold nothing, later ones may."""
+    return tuple(name for name in names if name in columns and set(columns[name]) <= {TEXT})[:1]
+
+
+def _paired(row: Row, above: tuple[str, ...], asked: tuple[str, ...], answered: str) -> Iterator[Message]:
+    """Alpaca's form and plain pairs; what a question is about stands below it."""
+    yield from _systems(row, above)
+    yield Message("user", "\n\n".join(filter(None, (_text(row, name) for name in asked))))
+    yield Message("assistant", _text(row, answered))
+
+
+def _systems(row: Row, names: tuple[str, ...]) -> Iterator[Message]:
+    return (Message("system", _text(row, name)) for name in names)
 
 
 def _text(row: Row, name: str) -> str:
@@ -93,8 +109,9 @@ def _text(row: Row, name: str) -> str:
     return value
 
 
-def _listed(row: Row, name: str) -> Iterator[Message]:
+def _listed(row: Row, name: str, above: tuple[str, ...] = ()) -> Iterator[Message]:
     """The `messages` form (role, content), and that of ShareGPT (from, value)."""
+    yield from _systems(row, above)
     messages = row.get(name)
     if messages is None:
         return
