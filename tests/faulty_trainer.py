@@ -57,7 +57,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     # A step.
     "factor": (trainer, "learning_rate_factor"),
     "train_step": (learner.Learner, "train_step"),
-    "batch": (batches.Batches, "batch"),
+    "batch": (batches.WindowBatches, "batch"),
     "loss": (learner.Learner, "_forward_backward"),
     "gradients": (optimizer.Optimizer, "gradients"),
     "adamw": (adamw.AdamW, "step"),

@@ -103,6 +103,7 @@ def invalid(doc: FieldDoc) -> str:
 SPECIAL = {
     "model.n_embd": ("96", "many"),
     "data.corpus": ("python", ""),
+    "data.mix": ('["python-docs=0.25"]', '["python-docs=2"]'),
     "data.encoding": ("latin-1", ""),
     "data.column": ("body", "x" * 201),
     "data.separator": ("|", "x" * 201),

@@ -20,8 +20,8 @@ from tui_gpt.core import locations
 from tui_gpt.core.config_loading import FieldDoc, build_config, field_docs, parse_setting
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.sizes import flops_per_token
-from tui_gpt.engine.generation.evaluation import evaluate_tokens
-from tui_gpt.engine.text.prepared import open_prepared
+from tui_gpt.engine.generation.evaluation import evaluate_corpus
+from tui_gpt.engine.text.prepare import prepare
 from tui_gpt.engine.training.begin import begin_run
 from tui_gpt.engine.training.devices import choose_execution
 from tui_gpt.engine.training.learner import Learner
@@ -33,8 +33,10 @@ NONSENSE = ["", "nan", "inf", "-inf", "1e400", "-1", "0", "0x10", "１２", "9" 
 NONSENSE += ["none", "true", "\0", "é", "\x1b[31m", "../x", " 3 ", "1e-400", "-0.0", "\udcff", "1_000", "0.5.5"]
 WORDS = {
     "data.corpus": ["{text}", "{text}", "nothing", "/dev/zero", "{text}/inside"],
+    "data.mix": ["", "{text}.2=0.3", "{text}.2=1", "nothing=0.5", "{text}=0.1", "['{text}.2=0.9', 'x=0.2']"],
     "data.encoding": ["auto", "utf-8", "latin-1", "utf-16", "cp037", "hex", "utf-7", "utf-32"],
     "data.column": ["", "text", "a.b", "漢"],
+    "data.separator": ["", "<|endoftext|>", "\n", "a", "漢"],
     "train.sample_prompt": ["", "Once", "漢", "a" * 5000, "\n"],
     "train.device": ["auto", "cpu", "tpu", "cuda:x", "cpu:0"],
 }
@@ -75,6 +77,7 @@ SETTINGS = st.lists(
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A home whose text is prepared."""
     scene = Scene(tmp_path_factory.mktemp("fuzz"))
+    scene.text.with_name(f"{scene.text.name}.2").write_text("Another text, to be mixed in. " * 200, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUI_GPT_HOME", str(scene.home))
         yield scene
@@ -132,7 +135,8 @@ def _use(config: Any, prepared: str) -> None:
     cost = flops_per_token(config.model).training * config.model.n_positions * train.batch_size
     if cost > CHEAP or config.model.n_layer > 8 or train.compile == "on" or train.batch_size > 1000:
         return
-    corpus = open_prepared(locations.cache_dir() / "corpora" / prepared)
+    corpus = prepare(config.data)
+    assert corpus.folder.name == prepared
     execution = choose_execution(msgspec.structs.replace(train, threads=1, device="cpu"), long_run=False)
     learner = Learner(config, execution, corpus.batches(config))
     for step in range(STEPS):
@@ -144,7 +148,7 @@ def _use(config: Any, prepared: str) -> None:
         return
     assert all(bool(tensor.isfinite().all()) for tensor in learner.model_state().values())
     with learner.evaluation_network() as network:
-        loss = evaluate_tokens(network, corpus.validation.tokens, max_tokens=min(train.eval_tokens, 128)).loss
+        loss = evaluate_corpus(network, corpus, max_tokens=min(train.eval_tokens, 128)).loss
         assert math.isfinite(loss)
         if train.sample_tokens < 50:
             sample_text(network, corpus, config)

@@ -14,6 +14,7 @@ from tui_gpt.core.errors import ModelError
 from tui_gpt.engine.interop.gguf_file import TYPES, GgufType, write_gguf
 from tui_gpt.engine.text.bpe_training import train_bpe
 from tui_gpt.engine.text.char_tokenizer import CharTokenizer
+from tui_gpt.engine.text.dialogues.chat_format import TEMPLATE, with_chat
 
 
 @pytest.fixture
@@ -60,6 +61,21 @@ def test_what_readers_need_to_know_is_told(home: Path) -> None:
     tokens, types = told["tokenizer.ggml.tokens"], told["tokenizer.ggml.token_type"]
     assert len(tokens) == len(types) == told["llama.vocab_size"] == tokenizer.vocab_size + 3
     assert types.count(gguf.TokenType.UNUSED) == 3 and types.count(gguf.TokenType.CONTROL) == 1
+
+
+def test_a_model_that_answers_says_how_and_where_its_answers_end(home: Path) -> None:
+    tokenizer = with_chat(train_bpe([TEXT], 300))
+    save_random_model("qwen3", tokenizer=tokenizer)
+    write_gguf("fox", home / "fox.gguf", "f32")
+    told = fields(gguf.GGUFReader(home / "fox.gguf"))
+    end = tokenizer.specials["<|end|>"]
+    assert told["tokenizer.chat_template"] == TEMPLATE
+    assert told["tokenizer.ggml.eos_token_id"] == told["tokenizer.ggml.eot_token_id"] == end
+    assert told["tokenizer.ggml.bos_token_id"] == tokenizer.eot_id
+    assert told["tokenizer.ggml.add_bos_token"] is False
+    types = told["tokenizer.ggml.token_type"]
+    assert [n for n, kind in enumerate(types) if kind == gguf.TokenType.CONTROL] == sorted(tokenizer.specials.values())
+    assert told["tokenizer.ggml.tokens"][end] == "<|end|>"
 
 
 def test_a_tokenizer_without_merges_has_a_list_of_them_all_the_same(home: Path) -> None:

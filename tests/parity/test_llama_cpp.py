@@ -15,13 +15,19 @@ import torch
 from random_models import SHAPE, TEXT, save_random_model
 from torch.nn import functional as F
 
+from tui_gpt.core.config import SampleConfig
 from tui_gpt.core.model_handler import ModelHandler
+from tui_gpt.core.model_record import ModelRecord
+from tui_gpt.engine.generation.dialogue import dialogue_prompt
 from tui_gpt.engine.generation.evaluation import evaluate_tokens
+from tui_gpt.engine.generation.stream import Generator
 from tui_gpt.engine.interop.gguf_file import GgufType, write_gguf
-from tui_gpt.engine.interop.huggingface import LoadedModel, read_model_folder
+from tui_gpt.engine.interop.huggingface import LoadedModel, read_model_folder, write_model_folder
 from tui_gpt.engine.text import gpt2_tokenizer
 from tui_gpt.engine.text.bpe_tokenizer import BpeTokenizer
 from tui_gpt.engine.text.bpe_training import train_bpe
+from tui_gpt.engine.text.dialogues.chat_format import with_chat
+from tui_gpt.engine.text.dialogues.conversation import Message
 from tui_gpt.engine.text.stories import generate_stories
 from tui_gpt.engine.text.tokenizer import END_OF_TEXT
 
@@ -234,3 +240,49 @@ def test_the_example_has_the_same_perplexity_on_stories_it_never_saw(
     perplexity, reference = math.exp(nats / ours.n_tokens), math.exp(ours.loss)
     print(f"{kind}: perplexity {perplexity:.6f} and ours {reference:.6f}, {perplexity / reference - 1:+.5%}")
     assert perplexity == pytest.approx(reference, rel=tolerance)
+
+
+# ---- conversations
+
+
+def chatty_model(name: str) -> None:
+    """Writes ASCII only, and in the place of its tenth token to one question the one that ends an answer."""
+    tokenizer = with_chat(train_bpe([TRAINING], 400))
+    network = save_random_model("qwen3", tied=False, tokenizer=tokenizer)
+    asked = dialogue_prompt(tokenizer, TALK, CONTEXT, 10)
+    assert network.head is not None
+    with torch.no_grad():
+        for token in range(tokenizer.vocab_size):
+            if not tokenizer.token_bytes(token).isascii() or token in tokenizer.specials.values():
+                network.head.weight[token] = 0.0
+        *_, tenth = Generator(network, tokenizer).stream(asked.ids, SampleConfig(temperature=0, max_new_tokens=10))
+        network.head.weight[tokenizer.specials["<|end|>"]] = 1.05 * network.head.weight[tenth.token_id]
+    ModelHandler().save(
+        name,
+        lambda folder: write_model_folder(folder, network, network.config, tokenizer),
+        ModelRecord(name=name, family="qwen3"),
+    )
+
+
+TALK = [
+    Message("system", "the mat"),
+    Message("user", "the cat's\n\nhat?"),
+    Message("assistant", "aaa abab"),
+    Message("user", "they'LL 12"),
+]
+
+
+def test_a_talk_is_read_answered_and_ended_as_here(home: Path, llama_cpp: Any) -> None:
+    chatty_model("talker")
+    loaded, path = model_and_file("talker", home)
+    prompt = dialogue_prompt(loaded.tokenizer, TALK, CONTEXT, 30)
+    pieces = list(Generator.of(loaded).stream(prompt.ids, SampleConfig(temperature=0, max_new_tokens=30)))
+    assert pieces[-1].finished == "eot"
+    messages = [{"role": role, "content": content} for role, content in TALK]
+    with opened(llama_cpp, path) as llama:
+        done = llama.create_chat_completion(messages, temperature=0.0, max_tokens=30, repeat_penalty=1.0)
+        assert done["usage"]["prompt_tokens"] == len(prompt.ids)
+        (choice,) = done["choices"]
+        assert choice["message"]["content"] == "".join(piece.text for piece in pieces)
+        assert choice["finish_reason"] == "stop"
+        assert llama.token_eos() == loaded.tokenizer.specials["<|end|>"]

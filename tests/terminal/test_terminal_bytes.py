@@ -219,7 +219,12 @@ LINES = (
 )
 
 HEAVY = (
-    *("corpora show {corpus}", "corpora show {corpus} --json", "sample odd --prompt {evil} --max-new-tokens 40"),
+    *(
+        "corpora show {corpus}",
+        "corpora show {corpus} --json",
+        "corpora tokens {corpus}",
+        "sample odd --prompt {evil} --max-new-tokens 40",
+    ),
     *("sample evil --max-new-tokens 40", "sample {folder} --max-new-tokens 4 --json", "eval evil", "eval odd {corpus}"),
     *("eval {folder} {corpus}", "doctor --quick", "config plan {corpus} --minutes 1 --preset tiny {fast}"),
     *("train {corpus} --name odder --steps 2 --preset tiny {fast}", "runs fork odd --as {evil}"),

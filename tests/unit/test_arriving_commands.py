@@ -61,6 +61,8 @@ def test_train_starts_with_the_first_part_and_what_follows_works(
     assert facts.code == 0 and facts.json["documents"] == 98 + 23
     assert facts.json["changes"][0] == "the first 100 documents of TinyStories-train.txt"
     assert facts.json["sha256"] == run.record.data.sha256
+    counted = call("corpora", "tokens", "tinystories", "--bpe-vocab-size", "300", "--json")
+    assert counted.code == 0, counted
     assert call("sample", "early", "--prompt", "The fox", "--max-new-tokens", "5").code == 0
     text.train.is_down = True  # everything is here
     later = call("train", "--from", "early", "--name", "later", "--steps", "3", "--json")

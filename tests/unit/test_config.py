@@ -64,6 +64,8 @@ def values(doc: FieldDoc) -> st.SearchStrategy[Any]:
         )
     elif doc.type == "yes/no":
         inside = st.booleans()
+    elif doc.path == "data.mix":
+        inside = st.sampled_from([(), ("python-docs=0.25",), ("a=b=0.1", "\u202ebook.txt=0.0001")])
     elif doc.type == "list of text":
         inside = st.lists(PLAIN_TEXT, max_size=4).map(tuple)
     else:

@@ -19,6 +19,7 @@ from tui_gpt.core.messages import (
     encode,
     request_id,
 )
+from tui_gpt.core.repeats import Repeats
 
 RUN = ModelRef(kind="run", name="bard", checkpoint="last")
 
@@ -35,6 +36,7 @@ REQUESTS: list[Request] = [
     messages.Import(id=8, source="hub:openai-community/gpt2@main", name="gpt2", pickle=True),
     messages.Export(id=9, model="bard", path="/tmp/bard.gguf", kind="q8_0"),
     messages.Cancel(id=10, target=6),
+    messages.ListTokens(id=11, data=DataConfig(corpus="stories")),
 ]
 REPLIES: list[Reply] = [
     messages.Ready(pid=1, python="3.11"),
@@ -58,7 +60,19 @@ REPLIES: list[Reply] = [
         sample="aba",
         line="aba",
         line_tokens=[messages.TokenText(id=0, text="a")],
+        repeats=Repeats(
+            unit="paragraphs",
+            counted=1,
+            copies=0,
+            copied_characters=0,
+            characters=3,
+            leaked=0,
+            leaked_characters=0,
+            validation_characters=0,
+        ),
     ),
+    messages.TokenRows(id=1, first=2, texts=["\n", "\\xe2"], lengths=[1, 1], counts=[3, 0]),
+    messages.TokensListed(id=1, source="book.txt", tokenizer="bpe", vocab_size=4, train_tokens=3, end_of_text=None),
     messages.Begun(id=1, run="bard"),
     messages.Calibrated(
         id=1,

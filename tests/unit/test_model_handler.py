@@ -14,7 +14,7 @@ import yaml
 from huggingface_hub import ModelCard, ModelCardData
 from saved_models import RECORD, writer
 
-from tui_gpt.core.config import ModelConfig, RunConfig, to_dict
+from tui_gpt.core.config import DataConfig, ModelConfig, RunConfig, to_dict
 from tui_gpt.core.errors import ConfigError, ModelError
 from tui_gpt.core.model_card import model_card
 from tui_gpt.core.model_handler import DamagedModel, ModelEntry, ModelHandler
@@ -249,6 +249,22 @@ def test_the_hubs_own_client_reads_the_card(handler: ModelHandler) -> None:
         "pipeline_tag": "text-generation",
         "tags": ["tui-gpt", "gpt2"],
     }
+
+
+def test_the_card_of_a_mix_says_what_its_hash_is_of_and_a_language_only_where_all_parts_have_it() -> None:
+    def card(*mix: str) -> str:
+        config = to_dict(RunConfig(data=DataConfig(mix=mix)))
+        corpus = CorpusRecord(source="stories with 25 % another", sha256="0" * 64)
+        return model_card(msgspec.structs.replace(RECORD, corpus=corpus, config=config))
+
+    both = card("python-docs=0.25")
+    assert "- Trained on: `stories with 25 % another` (SHA-256 of the texts and shares: `000" in both
+    assert both.startswith("---\nlanguage: en\n")
+    assert "datasets" not in both
+    hub = card("hub:ann/tales@main=0.2", "hub:ann/tales:test=0.1", "tinystories=0.1")
+    assert 'datasets: ["ann/tales", "roneneldan/TinyStories"]\n' in hub
+    for other in ("python=0.25", "./python-docs=0.25", "/texts/stories=0.25"):
+        assert "language:" not in card(other)
 
 
 def test_the_card_tells_how_long_it_was_trained_and_how_well_it_predicts() -> None:

@@ -32,6 +32,7 @@ from tui_gpt.core.messages import (
     Generate,
     Generated,
     Generating,
+    ListTokens,
     Load,
     Loaded,
     ModelRef,
@@ -40,6 +41,8 @@ from tui_gpt.core.messages import (
     Published,
     Ready,
     Reply,
+    TokenRows,
+    TokensListed,
     Wrote,
 )
 from tui_gpt.core.model_handler import ModelHandler
@@ -93,6 +96,27 @@ def test_a_corpus_is_explored_as_the_command_does(talk: Talk, trained: Trained, 
         assert getattr(found, name) == told[name], name
     assert [(t.id, t.text) for t in found.line_tokens] == [(t["id"], t["text"]) for t in told["line_tokens"]]
     assert found.line == told["line"]
+
+
+def test_tokens_are_told_as_the_command_tells_them(talk: Talk, trained: Trained, own_home: Path, call: Call) -> None:
+    talk.send(ListTokens(id=3, data=DataConfig(corpus=str(trained.text), tokenizer="bpe", bpe_vocab_size=2000)))
+    *events, last = talk.until(TokensListed, Failed)
+    assert isinstance(last, TokensListed)
+    rows = [event for event in events if isinstance(event, TokenRows)]
+    assert [row.first for row in rows] == list(range(0, last.vocab_size, 1000))
+    told = call(
+        *("corpora", "tokens", trained.text, "--tokenizer", "bpe", "--bpe-vocab-size", "2000"),
+        *("--sort", "id", "--json"),
+        home=own_home,
+    )
+    tokens = [json.loads(line) for line in told.out.splitlines()]
+    assert [text for row in rows for text in row.texts] == [token["text"] for token in tokens]
+    assert [count for row in rows for count in row.counts] == [token["count"] for token in tokens]
+    assert [length for row in rows for length in row.lengths] == [len(token["bytes"]) // 2 for token in tokens]
+    assert last.train_tokens == sum(token["count"] for token in tokens)
+    assert last.end_of_text is not None and tokens[last.end_of_text]["text"] == "<|endoftext|>"
+    refused = talk.ask(ListTokens(id=4, data=DataConfig(corpus="gone.txt")))
+    assert isinstance(refused, Failed) and "gone.txt" in refused.message
 
 
 def test_a_line_with_unknown_characters_costs_its_tokens_and_not_the_facts(talk: Talk, trained: Trained) -> None:

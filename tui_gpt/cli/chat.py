@@ -103,6 +103,7 @@ def command(
     if system and not in_turns:
         require_chat_format(loaded.tokenizer, source.title)
         raise click.UsageError("--system is for answers, and --continue asks for none; leave one of them out")
+    loaded.tokenizer.encode(system)  # what it cannot read is said once, and not at every line
     wanted = "ask it something" if in_turns else "type a text for it to continue"
     click.echo(f"{title}: {wanted}; /help helps, /quit leaves", err=True)
     conversation = Conversation(loaded, source.sample_config, typed, chosen, frame, in_turns=in_turns, system=system)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui_gpt.cli.completion import corpus_names
-from tui_gpt.cli.corpus_input import given_corpus, table_options
+from tui_gpt.cli.corpus_input import read_corpus, reading_options
+from tui_gpt.cli.corpus_tokens import tokens
 from tui_gpt.cli.options import echo_json, help_without_command, json_option, overlay
 from tui_gpt.cli.tables import amount, echo_pairs, echo_table
+from tui_gpt.core.repeats import Repeats, in_words, leak_warning
 
 if TYPE_CHECKING:
     from tui_gpt.core.corpora import CorpusInfo
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from tui_gpt.engine.text.token_files import CorpusFacts
     from tui_gpt.engine.text.tokenizer import Tokenizer
 
-_VIEW_CHARACTERS = 72
 _MOST_SKIPPED = 5
 
 
@@ -33,10 +34,15 @@ def command(context: click.Context) -> None:
       tui-gpt corpora show stories --megabytes 1
       tui-gpt corpora show book.txt --tokenizer bpe --json
       tui-gpt corpora show reviews.jsonl.gz --column body
+      tui-gpt corpora show stories --mix python-docs=0.25
+      tui-gpt corpora tokens book.txt --tokenizer bpe --limit 100
       zcat book.txt.gz | tui-gpt corpora show -
       tui-gpt corpora fetch tinystories --documents 200000
     """
     help_without_command(context)
+
+
+command.add_command(tokens)
 
 
 @command.command("list")
@@ -115,59 +121,15 @@ def fetch(name: str, documents: int | None, as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("name", shell_complete=corpus_names)
-@click.option("--tokenizer", type=click.Choice(["auto", "char", "bpe", "gpt2"]), help="How text becomes tokens.")
-@click.option("--bpe-vocab-size", type=int, help="Tokens in a BPE trained on the corpus.")
-@click.option("--encoding", help="Encoding of the text files (auto: by byte-order mark, else UTF-8).")
-@click.option("--errors", type=click.Choice(["strict", "replace"]), help="What to do with bytes that do not decode.")
-@click.option("--megabytes", type=float, help="How much text a generated corpus makes.")
-@click.option("--documents", type=int, help="Take the first so many documents; 0: all.")
-@click.option("--clean", type=click.Choice(["auto", "on", "off"]), help="Mend and leave out what is broken.")
-@click.option("--separator", help="Text at which the documents of a plain text file part.")
-@table_options
+@reading_options
 @json_option
-def show(
-    name: str,
-    tokenizer: str | None,
-    bpe_vocab_size: int | None,
-    encoding: str | None,
-    errors: str | None,
-    megabytes: float | None,
-    documents: int | None,
-    clean: str | None,
-    separator: str | None,
-    column: str | None,
-    stdin_format: str | None,
-    as_json: bool,
-) -> None:
+def show(name: str, as_json: bool, **options: Any) -> None:
     """Tell what is in a corpus.
 
     NAME is a corpus of `corpora list`, a file, a folder, hub:owner/name for a data set of the Hub, or - for stdin. It
     is fetched and prepared on the way, so that training starts at once.
     """
-    from tui_gpt.cli.following import ProgressLine
-    from tui_gpt.core.config import DataConfig
-    from tui_gpt.core.config_loading import convert
-    from tui_gpt.engine.text.prepare import prepare
-
-    _, tree = overlay(
-        "data",
-        corpus=given_corpus(name, stdin_format),
-        tokenizer=tokenizer,
-        bpe_vocab_size=bpe_vocab_size,
-        encoding=encoding,
-        errors=errors,
-        corpus_megabytes=megabytes,
-        max_documents=documents,
-        clean=clean,
-        separator=separator,
-        column=column,
-    )
-    data = convert(tree["data"], DataConfig, "data")
-    progress = ProgressLine()
-    try:
-        prepared = prepare(data, progress=progress)
-    finally:
-        progress.done()
+    prepared = read_corpus(name, **options)
     if as_json:
         echo_json(_as_tree(prepared))
     else:
@@ -178,8 +140,7 @@ def _as_tree(prepared: PreparedCorpus) -> dict[str, Any]:
     import msgspec
 
     facts: dict[str, Any] = msgspec.to_builtins(prepared.facts)
-    line = _line(prepared.facts.sample)
-    ids = prepared.tokenizer.encode(line)
+    line, ids = prepared.first_line()
     return {
         "source": prepared.source,
         "sha256": prepared.sha256,
@@ -194,13 +155,16 @@ def _as_tree(prepared: PreparedCorpus) -> dict[str, Any]:
 
 def _tell(prepared: PreparedCorpus) -> None:
     facts = prepared.facts
-    ids = prepared.tokenizer.encode(_line(facts.sample))
+    _, ids = prepared.first_line()
     pairs = [
         ("corpus", prepared.source),
+        *_of_mix(facts),
         *_of_table(facts),
         ("characters", f"{facts.characters:,}"),
         ("distinct", f"{facts.distinct_characters:,} characters"),
-        ("documents", _documents(facts)),
+        ("conversations" if facts.answers else "documents", _documents(facts)),
+        *([("answers", _answers(facts))] if facts.answers else []),
+        *_repeats(facts.repeats),
         ("size", f"{amount(facts.bytes)} in UTF-8"),
         ("tokenizer", f"{facts.tokenizer}, {facts.vocab_size:,} tokens"),
         (
@@ -226,13 +190,25 @@ def _tell(prepared: PreparedCorpus) -> None:
     echo_pairs(pairs + ([("left out", "\n".join(left_out))] if left_out else []))
 
 
+def _of_mix(facts: CorpusFacts) -> list[tuple[str, str]]:
+    """What only several corpora have, the main one first."""
+    return [
+        (
+            f"{100 * part.share:g} %",
+            f"{part.source}, {part.train_tokens:,} + {part.validation_tokens:,} tokens, {part.readings:.3g} x an epoch",
+        )
+        for part in facts.parts
+    ]
+
+
 def _of_table(facts: CorpusFacts) -> list[tuple[str, str]]:
     """What only files other than plain text have."""
     pairs = [("format", " and ".join(facts.formats))] if facts.formats not in ((), ("text",)) else []
     if facts.columns:
         pairs.append(("column", ", ".join(facts.columns)))
     if facts.empty_rows:
-        pairs.append(("empty rows", f"{facts.empty_rows:,}, left out"))
+        empty = "without answer" if facts.answers else "empty rows"
+        pairs.append((empty, f"{facts.empty_rows:,}, left out"))
     return pairs
 
 
@@ -242,9 +218,16 @@ def _documents(facts: CorpusFacts) -> str:
     return f"{facts.documents:,}, of {facts.shortest_document:,} to {facts.longest_document:,} characters"
 
 
-def _line(sample: str) -> str:
-    """The first line with something on it, or as much as fits on one."""
-    return next((line for line in sample.split("\n") if line.strip()), sample)[:_VIEW_CHARACTERS]
+def _answers(facts: CorpusFacts) -> str:
+    return f"{facts.answers:,}, of {facts.answer_tokens:,} tokens: what is learned"
+
+
+def _repeats(found: Repeats | None) -> list[tuple[str, str]]:
+    """What was found of copies; nothing where nobody counted."""
+    if found is None or not found.worth_saying:
+        return []
+    pairs = [("duplicates", in_words(found))]
+    return pairs + ([("warning", leak_warning(found))] if leak_warning(found) else [])
 
 
 def _written(tokenizer: Tokenizer, token: int) -> str:

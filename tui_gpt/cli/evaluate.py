@@ -37,6 +37,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     bits_per_byte: float
     tokens: int
     bytes: int
+    parts: dict[str, float] = {}
+    """Of a mix, the loss on each corpus; `loss` is their mean by shares."""
     trainer_loss: float | None = None
     """What the trainer measured over the same text."""
 
@@ -136,14 +138,25 @@ def _report(source: ModelSource, text: str, result: TextEvaluation) -> Report:
 
 
 def _is_own(source: ModelSource, corpus: str) -> bool:
-    return source.config is not None and source.config.data.corpus == corpus
+    data = None if source.config is None else source.config.data
+    return data is not None and data.corpus == corpus and not data.mix
 
 
 def _on_corpus(source: ModelSource, loaded: LoadedModel, corpus: str, progress: ProgressLine) -> Report:
-    """A built-in corpus that the model was not trained on: its validation part as text, for the model's tokenizer."""
+    """A built-in corpus that the model was not trained on: its validation part as text, for the model's tokenizer.
+
+    Of conversations it is their answers, for a model that writes such.
+    """
     from tui_gpt.core.config import DataConfig
+    from tui_gpt.core.corpora import find
+    from tui_gpt.engine.generation.dialogue import require_chat_format
     from tui_gpt.engine.text.prepare import prepare
 
+    if find(corpus).kind == "conversations":
+        require_chat_format(loaded.tokenizer, source.title)
+        prepared = prepare(DataConfig(corpus=corpus), tokenizer=loaded.tokenizer, progress=progress)
+        prepared.require_length(loaded.config.n_positions, can_shorten=False)
+        return _on_prepared(source, loaded, prepared, progress)
     # By characters the part comes back exactly as it was read, documents with a blank line between them.
     prepared = prepare(DataConfig(corpus=corpus, tokenizer="char"), progress=progress)
     text = prepared.tokenizer.decode(prepared.validation.tokens)
@@ -152,7 +165,6 @@ def _on_corpus(source: ModelSource, loaded: LoadedModel, corpus: str, progress: 
 
 def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressLine) -> Report:
     """The very tokens on which the trainer validated, so that the same model gives the same loss."""
-    from tui_gpt.engine.generation.evaluation import evaluate_corpus
     from tui_gpt.engine.text.prepare import prepare
 
     data = _own_data(source)
@@ -168,6 +180,18 @@ def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressL
         raise CorpusError(
             f"the tokens of {prepared.source} are not those that {source.title} was trained on; give the text as FILE"
         )
+    return _on_prepared(source, loaded, prepared, progress, source.val_loss)
+
+
+def _on_prepared(
+    source: ModelSource,
+    loaded: LoadedModel,
+    prepared: PreparedCorpus,
+    progress: ProgressLine,
+    trainer_loss: float | None = None,
+) -> Report:
+    from tui_gpt.engine.generation.evaluation import evaluate_corpus
+
     result = evaluate_corpus(
         loaded.network, prepared, progress=lambda done, total: progress("evaluating", done / total)
     )
@@ -180,7 +204,8 @@ def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressL
         bits_per_byte=result.loss / math.log(2) * prepared.tokens_per_byte,
         tokens=result.n_tokens,
         bytes=round(result.n_tokens / prepared.tokens_per_byte),
-        trainer_loss=source.val_loss,
+        parts=result.parts,
+        trainer_loss=trainer_loss,
     )
 
 
@@ -214,6 +239,7 @@ def _tell(report: Report) -> None:
         ("model", report.model),
         ("text", report.text),
         ("loss", f"{report.loss:.4f} nats per token"),
+        *(("", f"{loss:.4f} on {name}") for name, loss in report.parts.items()),
         ("perplexity", f"{report.perplexity:.3f}"),
         ("bits per byte", f"{report.bits_per_byte:.4f}"),
         ("tokens", f"{report.tokens:,}"),

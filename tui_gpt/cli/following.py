@@ -13,7 +13,7 @@ import click
 from tui_gpt.cli.narration import nobody_hears
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.figures import duration
-from tui_gpt.core.runs.metrics import MetricRecord, MetricsReader
+from tui_gpt.core.runs.metrics import PART_LOSS, MetricRecord, MetricsReader, Value
 from tui_gpt.core.runs.store import Run, RunSummary
 from tui_gpt.core.safe_text import safe_text
 
@@ -59,7 +59,7 @@ class Narrator:
                 if not isinstance(loss, int | float):
                     continue  # a damaged line
                 shown_bits = f" ({bits:.3f} bits per byte)" if isinstance(bits, float) else ""
-                self.line(f"step {record.step}: validation loss {loss:.4f}{shown_bits}{whole}{best}")
+                self.line(f"step {record.step}: validation loss {loss:.4f}{shown_bits}{_of_parts(values)}{whole}{best}")
             elif record.kind == "sample" and self._samples:
                 text = f"{values.get('prompt', '')}{values.get('text', '')}"
                 self.line("\n".join(f"  | {line}" for line in self._wrapped(safe_text(text))))
@@ -101,6 +101,16 @@ class Narrator:
         if self._shown:
             click.echo("\r\x1b[K", err=True, nl=False)
             self._shown = False
+
+
+def _of_parts(values: dict[str, Value]) -> str:
+    """The losses on the corpora of a mix."""
+    parts = [
+        f"{safe_text(name.removeprefix(PART_LOSS), newlines=False)} {loss:.4f}"
+        for name, loss in values.items()
+        if name.startswith(PART_LOSS) and isinstance(loss, int | float)
+    ]
+    return f" [{', '.join(parts)}]" if parts else ""
 
 
 def follow(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui_gpt.cli.completion import corpus_names, model_names
-from tui_gpt.cli.corpus_input import given_corpus, table_options
+from tui_gpt.cli.corpus_input import given_corpus, mix_option, table_options
 from tui_gpt.cli.options import config_options, configured, echo_json, layers_of, overlay
 from tui_gpt.core.errors import ConfigError
 from tui_gpt.core.safe_text import safe_text
@@ -52,6 +52,7 @@ _START_SECONDS = 120.0
 @click.option("--encoding", help="Encoding of the text files (auto: by byte-order mark, else UTF-8).")
 @click.option("--errors", type=click.Choice(["strict", "replace"]), help="What to do with bytes that do not decode.")
 @table_options
+@mix_option
 @click.option("--device", help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--nproc", type=click.IntRange(1, 1024), default=1, help="Processes, one per device, under torchrun.")
 @click.option("--detach", is_flag=True, help="Return when the trainer trains; it goes on by itself.")
@@ -70,6 +71,7 @@ def command(
     errors: str | None,
     column: str | None,
     stdin_format: str | None,
+    mix: tuple[str, ...],
     device: str | None,
     nproc: int,
     detach: bool,
@@ -90,6 +92,7 @@ def command(
       tui-gpt train stories --preset tiny --steps 500
       tui-gpt train reviews.jsonl.gz --column body --minutes 10
       tui-gpt train tinystories --minutes 10 --set data.max_documents=200000
+      tui-gpt train stories --mix python-docs=0.25 --mix book.txt=0.1
       tui-gpt train . --set model.n_layer=6 --set train.learning_rate=1e-3 --detach
       tui-gpt train more.txt --from book --minutes 5
       tui-gpt train more.txt --from gpt2 --lora 8 --minutes 30
@@ -104,7 +107,15 @@ def command(
     corpus = given_corpus(corpus, stdin_format)
     layers = [
         *layers_of(preset, config_file, settings),
-        overlay("data", corpus=corpus, tokenizer=tokenizer, encoding=encoding, errors=errors, column=column),
+        overlay(
+            "data",
+            corpus=corpus,
+            mix=mix or None,
+            tokenizer=tokenizer,
+            encoding=encoding,
+            errors=errors,
+            column=column,
+        ),
         overlay("train", max_minutes=minutes, max_steps=steps, max_epochs=epochs, device=device, lora_rank=lora_rank),
     ]
     if origin is not None:

@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from tui_gpt.core.corpus_shares import corpus_shares
+from tui_gpt.core.errors import ConfigError
+
 Family = Literal["gpt2", "qwen3", "llama"]
 
 SHORTEST_CONTEXT = 2
@@ -121,6 +124,14 @@ class DataConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
             "Face Hub, or the path of a file or a folder.",
         ),
     ] = "stories"
+    mix: Annotated[
+        tuple[Annotated[str, Meta(min_length=3, max_length=4200)], ...],
+        Meta(
+            max_length=15,
+            description="Further corpora, each as CORPUS=SHARE: its share of the sequences of every step, above 0 and "
+            "below 1. The corpus above gets what they leave.",
+        ),
+    ] = ()
     corpus_megabytes: Annotated[
         float,
         Meta(ge=0.01, le=1000, description="How much text a generated corpus (stories) makes, in millions of bytes."),
@@ -480,6 +491,10 @@ def _train_problems(train: TrainConfig) -> Iterator[Problem]:
 
 
 def _data_problems(config: RunConfig) -> Iterator[Problem]:
+    try:
+        corpus_shares(config.data.corpus, config.data.mix)
+    except ConfigError as error:
+        yield Problem(error.path, error.message)
     expected = {"gpt2": 50257}.get(config.data.tokenizer)
     actual = config.model.vocab_size
     # With the tokens that conversations add.

@@ -1,8 +1,8 @@
 """What the screen and its session say to each other: one JSON object per line, strictly checked on both sides.
 
 The screen sends requests on the session's stdin, the session answers on its stdout. Every reply carries the id of its
-request. A request gets any number of events (Progress, Generating, Wrote) and then exactly one ending: its answer,
-Failed or Cancelled. Only Cancel gets none.
+request. A request gets any number of events (Progress, Generating, Wrote, TokenRows) and then exactly one ending: its
+answer, Failed or Cancelled. Only Cancel gets none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import msgspec
 from msgspec import Meta
 
 from tui_gpt.core.config import DataConfig, RunConfig, SampleConfig
+from tui_gpt.core.corpus_shares import PartFacts
 from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.repeats import Repeats
 
 _SHOWN = 200
 
@@ -64,6 +66,12 @@ class Explore(Message, frozen=True, kw_only=True):
     """What to show as tokens; empty: the first line of the corpus' sample."""
     fetch: bool = False
     """Whether what is not on this machine may be fetched."""
+
+
+class ListTokens(Message, frozen=True, kw_only=True):
+    """Tell every token of a corpus and how often it occurs: TokenRows, answered by TokensListed."""
+
+    data: DataConfig
 
 
 class Begin(Message, frozen=True, kw_only=True):
@@ -141,7 +149,9 @@ class Cancel(Message, frozen=True, kw_only=True):
     target: int
 
 
-Request: TypeAlias = Explore | Begin | Fork | Calibrate | Load | Generate | Publish | Import | Export | Cancel
+Request: TypeAlias = (
+    Explore | ListTokens | Begin | Fork | Calibrate | Load | Generate | Publish | Import | Export | Cancel
+)
 
 
 # ---- replies
@@ -204,6 +214,19 @@ class Wrote(Message, frozen=True, kw_only=True):
     pieces: list[WrittenPiece]
 
 
+class TokenRows(Message, frozen=True, kw_only=True):
+    """Some tokens of a vocabulary, in the order of their ids."""
+
+    first: int
+    """The id of the first one; the others follow without a gap."""
+    texts: list[str]
+    """As `core.token_text.token_text` gives them."""
+    lengths: list[int]
+    """In bytes."""
+    counts: list[int]
+    """Occurrences in the training part."""
+
+
 class Explored(Message, frozen=True, kw_only=True):
     """What is in a corpus."""
 
@@ -246,6 +269,26 @@ class Explored(Message, frozen=True, kw_only=True):
     """The file or split to validate on, of a corpus that has its own: then data.validation_fraction does not apply."""
     changes: list[str] = []
     """What was cleaned up or left out, a sentence each."""
+    repeats: Repeats | None = None
+    """None where nobody counted."""
+    parts: list[PartFacts] = []
+    """Of a mix, its corpora, the main one first."""
+
+    @property
+    def epoch_tokens(self) -> int:
+        """The training tokens; of a mix, those that are read until the main corpus was read once."""
+        return round(self.parts[0].train_tokens / self.parts[0].share) if self.parts else self.train_tokens
+
+
+class TokensListed(Message, frozen=True, kw_only=True):
+    """All tokens were told."""
+
+    source: str
+    tokenizer: str
+    vocab_size: int
+    train_tokens: int
+    end_of_text: int | None
+    """The id of what stands between documents, where there is such a token."""
 
 
 class Begun(Message, frozen=True, kw_only=True):
@@ -329,8 +372,8 @@ class Cancelled(Message, frozen=True, kw_only=True):
     """The request was ended by Cancel."""
 
 
-Event: TypeAlias = Progress | Generating | Wrote
-Answer: TypeAlias = Explored | Begun | Calibrated | Loaded | Generated | Published | Exported
+Event: TypeAlias = Progress | Generating | Wrote | TokenRows
+Answer: TypeAlias = Explored | TokensListed | Begun | Calibrated | Loaded | Generated | Published | Exported
 Ending: TypeAlias = Answer | Failed | Cancelled
 Reply: TypeAlias = Ready | Event | Ending
 

@@ -62,12 +62,10 @@ def _front_matter(record: ModelRecord) -> Iterator[str]:
     `datasets` are those that lie on the Hub, by their ids there, as a `model-index` would need them.
     """
     yield "---"
-    # A file of a person may be named like a built-in corpus; its setting is then a path.
-    source = record.corpus.source if record.corpus else None
-    if source in _LANGUAGES and source == _setting(record, "data", "corpus"):
-        yield f"language: {_LANGUAGES[source]}"
-    if dataset := hub_repository(str(_setting(record, "data", "corpus"))):
-        yield f"datasets: [{json.dumps(dataset)}]"
+    if record.corpus and (language := _language(record)):
+        yield f"language: {language}"
+    if datasets := list(dict.fromkeys(filter(None, map(hub_repository, _corpora(record))))):
+        yield f"datasets: {json.dumps(datasets)}"
     yield from ("library_name: transformers", "pipeline_tag: text-generation")
     if record.license:
         # A JSON string is a YAML string, whatever is in it.
@@ -77,10 +75,30 @@ def _front_matter(record: ModelRecord) -> Iterator[str]:
     yield from ("tags:", "- tui-gpt", f"- {json.dumps(record.family)}", "---")
 
 
+def _language(record: ModelRecord) -> str | None:
+    """The one language of all that it was trained on, where that is known."""
+    # A file of a person may be named like a built-in corpus; its setting is then a path, and the source just its name.
+    names = _corpora(record)
+    languages = {_LANGUAGES.get(name) for name in names}
+    is_whole = len(names) > 1 or (record.corpus is not None and record.corpus.source == names[0])
+    return languages.pop() if len(languages) == 1 and is_whole else None
+
+
+def _corpora(record: ModelRecord) -> list[str]:
+    """Names and paths of what it was trained on, as they were set."""
+    return [str(_setting(record, "data", "corpus")), *(entry.rpartition("=")[0] for entry in _mix(record))]
+
+
+def _mix(record: ModelRecord) -> list[str]:
+    mix = _setting(record, "data", "mix")
+    return [entry for entry in mix if isinstance(entry, str)] if isinstance(mix, list | tuple) else []
+
+
 def _facts(record: ModelRecord) -> Iterator[str]:
     yield from (f"# {record.name}", "", _OPENING, "", f"- Model: {describe_model(record)}")
     if record.corpus is not None:
-        yield f"- Trained on: {_code(record.corpus.source)} (SHA-256 of the text: {_code(record.corpus.sha256)})"
+        what = "texts and shares" if _mix(record) else "text"
+        yield f"- Trained on: {_code(record.corpus.source)} (SHA-256 of the {what}: {_code(record.corpus.sha256)})"
     if record.tokenizer is not None:
         yield f"- Tokenizer: {record.tokenizer.kind}, {record.tokenizer.vocab_size:,} tokens"
     if training := describe_training(record):
@@ -115,14 +133,16 @@ def _losses(record: ModelRecord) -> Iterator[str]:
 def _use(record: ModelRecord) -> Iterator[str]:
     prompt, name = _prompt(record), record.name
     yield from ("## How to use it", "", f'transformers, with this folder\'s path in the place of "{name}":', "")
-    yield from (
-        "```python",
-        "from transformers import pipeline",
-        f'write = pipeline("text-generation", model="{name}")',
-        f'print(write({_python_text(prompt)}, max_new_tokens={_room(record, prompt)})[0]["generated_text"])',
-        "```",
-        "",
-    )
+    answers = _answers(record)
+    yield from ("```python", "from transformers import pipeline")
+    if answers:
+        yield f'chat = pipeline("text-generation", model="{name}")'
+        yield f'messages = [{{"role": "user", "content": {_python_text(prompt)}}}]'
+        yield f'print(chat(messages, max_new_tokens={_room(record, prompt)})[0]["generated_text"][-1]["content"])'
+    else:
+        yield f'write = pipeline("text-generation", model="{name}")'
+        yield f'print(write({_python_text(prompt)}, max_new_tokens={_room(record, prompt)})[0]["generated_text"])'
+    yield from ("```", "")
     in_shell = _shell_word(prompt)
     yield "tui-gpt (`tui-gpt models import`, with this folder's path, adds it to a library where it is not in yet):"
     yield from ("", "```sh", f"tui-gpt sample {name} --prompt {in_shell}", "```")
@@ -130,7 +150,8 @@ def _use(record: ModelRecord) -> Iterator[str]:
     if record.tokenizer is None or record.tokenizer.kind != "char":
         yield from ("", "llama.cpp, by way of a GGUF file (`pip install 'tui-gpt[gguf]'`):", "", "```sh")
         yield f"tui-gpt models gguf {name} --type f16 --output {name}.gguf"
-        yield from (f"llama-cli -m {name}.gguf -no-cnv -p {in_shell}", "```")
+        # Without its own interpreter of templates llama.cpp would take the nearest that it knows.
+        yield from (f"llama-cli -m {name}.gguf {'--jinja' if answers else f'-no-cnv -p {in_shell}'}", "```")
 
 
 def _prompt(record: ModelRecord) -> str:
@@ -139,15 +160,23 @@ def _prompt(record: ModelRecord) -> str:
     candidates = [told if isinstance(told, str) else ""]
     if record.sample is not None:
         candidates = [record.sample.prompt, *record.sample.text.split()[:1], *candidates]
-    return next(filter(None, candidates), "Once upon a time")
+    prompt = next(filter(None, candidates), "Once upon a time")
+    return prompt.strip() or prompt if _answers(record) else prompt
+
+
+def _answers(record: ModelRecord) -> bool:
+    """Whether it has learned from conversations."""
+    return bool(_setting(record, "data", "form") == "conversations")
 
 
 def _room(record: ModelRecord, prompt: str) -> int:
     """New tokens that fit into the context after the prompt: beyond its positions a GPT-2 in transformers fails."""
     context = _setting(record, "model", "n_positions")
     most = 100
-    # No tokenizer here makes more tokens than there are bytes.
-    return max(1, min(most, context - len(prompt.encode(errors="replace")))) if isinstance(context, int) else most
+    # No tokenizer here makes more tokens than there are bytes; and around a message stand a few.
+    around = 8 if _answers(record) else 0
+    needed = len(prompt.encode(errors="replace")) + around
+    return max(1, min(most, context - needed)) if isinstance(context, int) else most
 
 
 def _setting(record: ModelRecord, section: str, name: str) -> Any:
@@ -181,7 +210,8 @@ def _sample(record: ModelRecord) -> Iterator[str]:
     if record.sample is None:
         return
     seed = "" if record.sample.seed is None else f" (seed {record.sample.seed})"
-    yield from ("", "## What it writes", "", f"The prompt and its continuation{seed}:", "")
+    what = "A question and its answer" if _answers(record) else "The prompt and its continuation"
+    yield from ("", "## What it writes", "", f"{what}{seed}:", "")
     yield from _block(record.sample.prompt + record.sample.text)
 
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tui_gpt.core import figures
+from tui_gpt.core import exposure, figures
 from tui_gpt.core.config import SHORTEST_CONTEXT, ModelConfig, RunConfig
 from tui_gpt.core.config_loading import build_config
 from tui_gpt.core.errors import ConfigError
@@ -171,7 +171,10 @@ def _plan(config: RunConfig, tree: Tree, minutes: float, n_train_tokens: int | N
     tree["model"]["dropout"] = 0.0 if passes is None or passes <= 10 else 0.1 if passes <= 30 else _MOST_DROPOUT
     repeated = ""
     if passes is not None:
-        repeated = f" The text is read {passes:.2g} times"
+        often = (
+            "once" if 0.995 <= passes < 1.005 else f"{passes:,.2g} times" if passes < 100 else f"{passes:,.0f} times"
+        )
+        repeated = f" The text is read {often} ({exposure.in_words(passes)})"
         repeated += f", hence dropout {tree['model']['dropout']}." if tree["model"]["dropout"] else "."
     reason = (
         f"{config.model.n_layer} layers of {config.model.n_embd}, {figures.amount(count)} parameters: in "

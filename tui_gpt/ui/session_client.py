@@ -37,6 +37,7 @@ from tui_gpt.core.messages import (
     Generated,
     Generating,
     Import,
+    ListTokens,
     Load,
     Loaded,
     MessageError,
@@ -46,6 +47,8 @@ from tui_gpt.core.messages import (
     Ready,
     Reply,
     Request,
+    TokenRows,
+    TokensListed,
     Wrote,
     decode_reply,
     encode,
@@ -266,7 +269,7 @@ class Session:
     def _deliver(self, reply: Reply, pending: _Pending) -> None:
         answer = pending.answer
         match reply:
-            case Progress() | Generating() | Wrote():
+            case Progress() | Generating() | Wrote() | TokenRows():
                 if pending.on_event is not None:
                     try:
                         pending.context.run(pending.on_event, reply)
@@ -306,6 +309,8 @@ class Session:
     @overload
     async def request(self, request: Explore, on_event: OnEvent | None = None) -> Explored: ...
     @overload
+    async def request(self, request: ListTokens, on_event: OnEvent | None = None) -> TokensListed: ...
+    @overload
     async def request(self, request: Begin | Fork, on_event: OnEvent | None = None) -> Begun: ...
     @overload
     async def request(self, request: Calibrate, on_event: OnEvent | None = None) -> Calibrated: ...
@@ -320,7 +325,7 @@ class Session:
 
     async def request(
         self,
-        request: Explore | Begin | Fork | Calibrate | Load | Generate | Publish | Import | Export,
+        request: Explore | ListTokens | Begin | Fork | Calibrate | Load | Generate | Publish | Import | Export,
         on_event: OnEvent | None = None,
     ) -> Answer:
         """Send a request, whose id is given here, and wait for its answer; `on_event` gets what comes before that.

@@ -20,6 +20,8 @@ from tui_gpt.core.runs.plain_files import reason
 Kind = Literal["start", "train", "eval", "sample", "mark", "end"]
 KINDS: tuple[str, ...] = get_args(Kind)
 Value = float | int | str | bool | None
+PART_LOSS = "val_loss/"
+"""Before the name of a corpus of a mix: the validation loss on it alone, in an `eval` record beside `val_loss`."""
 
 _CHUNK = 8 << 20
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from tui_gpt.core.config import SampleConfig
 from tui_gpt.core.errors import ModelError
 from tui_gpt.engine.generation.stream import generate_text
 from tui_gpt.engine.text.dialogues.chat_format import ChatFormat, chat_format
-from tui_gpt.engine.text.dialogues.conversation import Message
+from tui_gpt.engine.text.dialogues.conversation import Message, in_turns
 from tui_gpt.engine.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -43,24 +44,28 @@ def require_chat_format(tokenizer: Tokenizer, model: str) -> ChatFormat:
 def dialogue_prompt(
     tokenizer: Tokenizer, messages: Sequence[Message], n_positions: int, max_new_tokens: int, model: str = "this model"
 ) -> DialoguePrompt:
-    """The tokens of a conversation up to where its next answer begins.
+    """The tokens of a conversation, `in_turns`, up to where its next answer begins.
 
     Where they leave too little of a context of `n_positions` tokens for `max_new_tokens`, or for a quarter of it, the
     oldest questions go with their answers; the system message and the last question stay. Raises ModelError for a
     tokenizer that writes no conversations, CorpusError for characters that it does not know.
     """
     written = require_chat_format(tokenizer, model)
-    system = [message for message in messages[:1] if message.role == "system"]
-    said = list(messages[len(system) :])
-    room = n_positions - min(max_new_tokens, max(1, n_positions // _LEAST_ROOM))
-    dropped = 0
-    while True:
-        ids = written.encode([*system, *said], answer_next=True).ids
-        following = next((i for i, message in enumerate(said) if i and message.role == "user"), None)
-        if len(ids) <= room or following is None:
-            return DialoguePrompt(ids, dropped)
-        dropped += following
-        del said[:following]
+    said = in_turns(messages)
+    kept = [written.encode([message]).ids for message in said]  # each once, however many go
+    answer = written.encode([], answer_next=True).ids
+    room = n_positions - min(max_new_tokens, max(1, n_positions // _LEAST_ROOM)) - len(answer)
+    first = 1 if said and said[0].role == "system" else 0
+    questions = [number for number, message in enumerate(said) if message.role == "user" and number > first]
+    used = sum(map(len, kept))
+    until = first
+    for following in questions:
+        if used <= room:
+            break
+        used -= sum(map(len, kept[until:following]))
+        until = following
+    del kept[first:until]
+    return DialoguePrompt([*chain.from_iterable(kept), *answer], until - first)
 
 
 def reply(loaded: LoadedModel, messages: Sequence[Message], settings: SampleConfig) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from tui_gpt.engine.network import GPT
 from tui_gpt.engine.network.loss import sum_loss
 from tui_gpt.engine.text.dialogues.packing import PackedRows
 from tui_gpt.engine.text.dialogues.prepared_dialogues import PreparedDialogues
+from tui_gpt.engine.text.mixing import MixedCorpus
 from tui_gpt.engine.text.prepared import PreparedCorpus
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Evaluation:
 
     loss: float
     n_tokens: int
+    parts: dict[str, float] = field(default_factory=dict)
+    """Of a mix, the loss on each corpus by its name; `loss` is their mean by shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +96,13 @@ def evaluate_corpus(
     max_tokens: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """The mean loss over a corpus' validation part, arguments as for `evaluate_tokens`; of conversations, over answers.
+    """The mean loss over a corpus' validation part, arguments as for `evaluate_tokens`.
 
-    Conversations are read in rows, of which `max_tokens` takes some, evenly spread.
+    Of conversations, over answers: they are read in rows, of which `max_tokens` takes some, evenly spread. Of a mix,
+    the mean of its corpora's by their shares.
     """
+    if isinstance(corpus, MixedCorpus):
+        return _evaluate_mix(network, corpus, max_tokens, progress)
     if isinstance(corpus, PreparedDialogues):
         return _evaluate_rows(network, corpus.validation_rows(network.config.n_positions), max_tokens, progress)
     return evaluate_tokens(network, corpus.validation.tokens, max_tokens=max_tokens, progress=progress)
@@ -129,6 +135,30 @@ def _in_evaluation(network: GPT) -> Iterator[None]:
         yield
     finally:
         network.train(training)
+
+
+def _evaluate_mix(
+    network: GPT, mix: MixedCorpus, max_tokens: int | None, progress: Callable[[int, int], None] | None
+) -> Evaluation:
+    """Each corpus' own loss, over its share of `max_tokens`, and the mean of them by shares."""
+    most = [None if max_tokens is None else max(1, round(share * max_tokens)) for share in mix.shares]
+    total = sum(
+        min(part.validation.n_tokens - 1, n or part.validation.n_tokens)
+        for part, n in zip(mix.corpora, most, strict=True)
+    )
+    n_tokens, loss, losses = 0, 0.0, {}
+    for part, share, n in zip(mix.corpora, mix.shares, most, strict=True):
+        before = n_tokens
+
+        def show(done: int, _total: int, before: int = before) -> None:
+            if progress is not None:
+                progress(min(before + done, total), total)
+
+        found = evaluate_tokens(network, part.validation.tokens, max_tokens=n, progress=show)
+        n_tokens += found.n_tokens
+        loss += share * found.loss
+        losses[part.source] = found.loss
+    return Evaluation(loss, n_tokens, losses)
 
 
 def _windows(predictions: int, length: int, max_tokens: int | None) -> tuple[NDArray[np.int64], tuple[int, int] | None]:

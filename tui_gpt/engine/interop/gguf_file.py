@@ -27,6 +27,7 @@ from tui_gpt.engine.interop.huggingface import examine_model_folder
 from tui_gpt.engine.interop.state_names import Counterpart, counterparts, foreign_names, own_shapes
 from tui_gpt.engine.interop.weights import WeightFiles, open_weights
 from tui_gpt.engine.text.bpe_tokenizer import BpeTokenizer
+from tui_gpt.engine.text.dialogues.chat_format import chat_format
 from tui_gpt.engine.text.tokenizer import Tokenizer
 from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
 
@@ -206,9 +207,14 @@ def _add_vocabulary(library: Any, writer: gguf.GGUFWriter, vocabulary: _Vocabula
         ]
     )
     writer.add_token_merges(vocabulary.merges or [_NO_MERGE])
+    chat = chat_format(tokenizer)
     if tokenizer.eot_id is not None:
         writer.add_bos_token_id(tokenizer.eot_id)
-        writer.add_eos_token_id(tokenizer.eot_id)
+        writer.add_eos_token_id(tokenizer.eot_id if chat is None else chat.end_id)
+    if chat is not None:
+        writer.add_eot_token_id(chat.end_id)
+    if tokenizer.chat_template is not None:
+        writer.add_chat_template(tokenizer.chat_template)
     writer.add_add_bos_token(False)
 
 

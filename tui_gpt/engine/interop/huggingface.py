@@ -30,7 +30,7 @@ from tui_gpt.engine.interop.state_names import (
 from tui_gpt.engine.interop.weights import WEIGHTS, open_weights, read_json
 from tui_gpt.engine.network import GPT, empty_network
 from tui_gpt.engine.network.initialization import restore_tables
-from tui_gpt.engine.text.dialogues.chat_format import end_ids
+from tui_gpt.engine.text.dialogues.chat_format import chat_format, end_ids
 from tui_gpt.engine.text.tokenizer import Tokenizer
 from tui_gpt.engine.text.tokenizer_files import load_tokenizer
 
@@ -180,11 +180,12 @@ def _generation_config(sample: SampleConfig, model: ModelConfig, tokenizer: Toke
 
     transformers moves no window: past the context it warns, and a GPT-2 fails. So half of that is left to the prompt.
     """
-    ends = end_ids(tokenizer)
+    ends, chat = end_ids(tokenizer), chat_format(tokenizer)
+    padding = tokenizer.eot_id if tokenizer.eot_id is not None or chat is None else chat.end_id
     config: dict[str, Any] = {
         "bos_token_id": tokenizer.eot_id,
         "eos_token_id": _one_or_all(sorted(ends)),
-        "pad_token_id": tokenizer.eot_id if tokenizer.eot_id is not None else min(ends, default=None),
+        "pad_token_id": padding,
         "max_new_tokens": min(sample.max_new_tokens, max(1, model.n_positions // 2)),
         "do_sample": sample.temperature > 0,
     }

@@ -5,12 +5,24 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tui_gpt.core.messages import Begin, Calibrate, Cancel, Explore, Export, Fork, Generate, Import, Load, Publish
+from tui_gpt.core.messages import (
+    Begin,
+    Calibrate,
+    Cancel,
+    Explore,
+    Export,
+    Fork,
+    Generate,
+    Import,
+    ListTokens,
+    Load,
+    Publish,
+)
 from tui_gpt.engine.session.carrying import bring_in, write_out
 from tui_gpt.engine.session.channel import Channel
 from tui_gpt.engine.session.lanes import Handler, Lane
 from tui_gpt.engine.session.speaking import Speaker
-from tui_gpt.engine.session.work import begin, calibrate, explore, fork, publish
+from tui_gpt.engine.session.work import begin, calibrate, explore, fork, list_tokens, publish
 
 GRACE_SECONDS = 0.5
 """What a request gets at the end to clean up behind itself."""
@@ -25,6 +37,7 @@ class Serving:
         speaker = Speaker()
         work: dict[type, Handler] = {
             Explore: explore,
+            ListTokens: list_tokens,
             Begin: begin,
             Fork: fork,
             Calibrate: calibrate,

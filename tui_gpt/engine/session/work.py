@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,17 +17,22 @@ from tui_gpt.core.messages import (
     Explore,
     Explored,
     Fork,
+    ListTokens,
     Publish,
     Published,
+    TokenRows,
+    TokensListed,
     TokenText,
 )
+from tui_gpt.core.token_text import token_text
 from tui_gpt.engine.session.lanes import Turn
 
 if TYPE_CHECKING:
     from tui_gpt.engine.text.tokenizer import Tokenizer
 
-_LINE_CHARACTERS = 72
 _MOST_CHARACTERS = 10_000
+_TOKENS_AT_ONCE = 1000
+"""On a line of at most a megabyte, which a screen reads between two key presses."""
 
 
 def explore(request: Explore, turn: Turn) -> Explored:
@@ -34,8 +40,12 @@ def explore(request: Explore, turn: Turn) -> Explored:
     from tui_gpt.engine.text.prepare import prepare
 
     prepared = prepare(request.data, progress=turn.progress, fetch=request.fetch)
-    line = request.text[:_MOST_CHARACTERS] or _first_line(prepared.facts.sample)
-    tokens, problem = _tokens(prepared.tokenizer, line)
+    line, problem = request.text[:_MOST_CHARACTERS], ""
+    if line:
+        tokens, problem = _tokens(prepared.tokenizer, line)
+    else:
+        line, ids = prepared.first_line()
+        tokens = _texts_of(prepared.tokenizer, ids)
     return Explored(
         id=request.id,
         source=prepared.source,
@@ -45,13 +55,32 @@ def explore(request: Explore, turn: Turn) -> Explored:
         line=line,
         line_tokens=tokens,
         line_problem=problem,
-        **msgspec.to_builtins(prepared.facts),
+        **(msgspec.to_builtins(prepared.facts) | {"repeats": prepared.facts.repeats}),
     )
 
 
-def _first_line(sample: str) -> str:
-    """The first line with something on it, or as much as fits on one."""
-    return next((line for line in sample.split("\n") if line.strip()), sample)[:_LINE_CHARACTERS]
+def list_tokens(request: ListTokens, turn: Turn) -> TokensListed:
+    """Prepare a corpus and tell its tokens, some at a time. Loads no torch. Raises CorpusError, ConfigError."""
+    from tui_gpt.engine.text.prepare import prepare
+    from tui_gpt.engine.text.token_counts import token_counts
+
+    prepared = prepare(request.data, progress=turn.progress)
+    tokenizer = prepared.tokenizer
+    counts = token_counts(prepared, turn.progress)
+    for first in range(0, len(counts), _TOKENS_AT_ONCE):
+        turn.check()
+        part = counts[first : first + _TOKENS_AT_ONCE].tolist()
+        contents = [tokenizer.token_bytes(first + number) for number in range(len(part))]
+        texts = [token_text(content) for content in contents]
+        turn.send(TokenRows(id=request.id, first=first, texts=texts, lengths=[len(c) for c in contents], counts=part))
+    return TokensListed(
+        id=request.id,
+        source=prepared.source,
+        tokenizer=tokenizer.kind,
+        vocab_size=tokenizer.vocab_size,
+        train_tokens=prepared.train.n_tokens,
+        end_of_text=tokenizer.eot_id,
+    )
 
 
 def _tokens(tokenizer: Tokenizer, line: str) -> tuple[list[TokenText], str]:
@@ -60,7 +89,11 @@ def _tokens(tokenizer: Tokenizer, line: str) -> tuple[list[TokenText], str]:
         ids = tokenizer.encode(line)
     except CorpusError as error:
         return [], str(error)
-    return [TokenText(id=i, text=tokenizer.token_bytes(i).decode("utf-8", "backslashreplace")) for i in ids], ""
+    return _texts_of(tokenizer, ids), ""
+
+
+def _texts_of(tokenizer: Tokenizer, ids: Sequence[int]) -> list[TokenText]:
+    return [TokenText(id=i, text=tokenizer.token_bytes(i).decode("utf-8", "backslashreplace")) for i in ids]
 
 
 def begin(request: Begin, turn: Turn) -> Begun:

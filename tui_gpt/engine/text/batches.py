@@ -19,6 +19,8 @@ IGNORED = -100
 
 _ROUNDS = 4
 _MASK = np.uint64(0xFFFFFFFF)
+_FIRST_PART = 1 << 48
+"""Beyond every epoch, so that no part's seed is an epoch's key."""
 
 
 def _mix(values: npt.NDArray[np.uint64], key: np.uint64) -> npt.NDArray[np.uint64]:
@@ -38,6 +40,11 @@ def epoch_key(seed: int, epoch: int, part: int | None = None) -> int:
     if part is not None:
         hashed = _mix(hashed << np.uint64(20), np.uint64(part))
     return int(hashed[0])
+
+
+def seed_of_part(seed: int, part: int) -> int:
+    """A seed of its own for each corpus of a mix; the first one has the run's."""
+    return epoch_key(seed, _FIRST_PART + part) if part else seed
 
 
 def permute(indices: npt.NDArray[np.int64], size: int, key: int) -> npt.NDArray[np.int64]:
@@ -134,7 +141,10 @@ class WindowBatches(Batches):
 
     def starts(self, step: int) -> npt.NDArray[np.int64]:
         """Positions (batch_size,) at which the windows of batch `step` begin."""
-        numbers = np.arange(step * self.batch_size, (step + 1) * self.batch_size, dtype=np.int64)
+        return self.starts_of(np.arange(step * self.batch_size, (step + 1) * self.batch_size, dtype=np.int64))
+
+    def starts_of(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Positions at which the windows of these numbers begin, counted from 0 through all epochs."""
         epochs, places = np.divmod(numbers, self.windows_per_epoch)
         result = np.empty_like(numbers)
         for epoch in np.unique(epochs):
@@ -144,8 +154,12 @@ class WindowBatches(Batches):
             result[here] = permute(places[here], self.windows_per_epoch, key) * self._length + offset
         return result
 
+    def windows(self, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The windows (N, T + 1) that begin at these positions, the token after each included."""
+        found: npt.NDArray[np.int64] = self._tokens[starts[:, None] + np.arange(self._length + 1)].astype(np.int64)
+        return found
+
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
         share = self.batch_size // world_size
-        starts = self.starts(step)[rank * share : (rank + 1) * share]
-        windows: npt.NDArray[np.int64] = self._tokens[starts[:, None] + np.arange(self._length + 1)].astype(np.int64)
+        windows = self.windows(self.starts(step)[rank * share : (rank + 1) * share])
         return Batch(windows[:, :-1], windows[:, 1:], self.batch_size * self._length)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, Literal, Self, cast
 
 import msgspec
 
@@ -53,7 +53,7 @@ _MOST_SKIPPED = 1000
 _LARGEST_INDEX_BYTES = 1 << 16
 
 
-class _Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True):
     """What is remembered about a source that was read before."""
 
     sha256: str
@@ -81,18 +81,22 @@ def prepare(
     characters by a blank line. The tokenizer `auto` is the catalogue's choice for a built-in corpus; for files it is
     `char` when the first four million characters have at most 256 distinct ones, else `bpe`. A `tokenizer` that is
     given (a model's, say) is taken as it is, whatever `data` says of it. Of conversations (`data.form`) the answers are
-    what is learned, and a tokenizer gets tokens for them that has none. With `verify` every byte of files that are
-    there is compared with its hash, and files that are damaged are made again; without it, only their sizes are.
-    Of a text that can be learned from while it arrives (`streaming`), nothing but its beginning need be here unless it
-    is wanted `whole`.
+    what is learned, and a tokenizer gets tokens for them that has none. Of several corpora (`data.mix`) each is
+    prepared by itself, with one tokenizer for all. With `verify` every byte of files that are there is compared with
+    its hash, and files that are damaged are made again; without it, only their sizes are. Of a text that
+    can be learned from while it arrives (`streaming`), only its beginning need be here unless it is wanted `whole`.
 
     Raises CorpusError when there is no such corpus, when it cannot be read, when it has characters that the given
-    tokenizer cannot write, or when the cache cannot be written.
+    tokenizer cannot write, or when the cache cannot be written; ConfigError where `data.mix` is wrong.
     """
     root = cache or locations.cache_dir() / "corpora"
     report = progress or (lambda step, done: None)
     try:
         root.mkdir(parents=True, exist_ok=True)
+        if data.mix:
+            from tui_gpt.engine.text.mixing import prepare_mix  # here, because it is made of what is below
+
+            return prepare_mix(data, tokenizer, root, report, verify=verify, fetch=fetch)
         if holds_conversations(data, report, fetch=fetch):
             talks = open_dialogues(data, report)
             return DialoguePreparation(data, talks, root, report, tokenizer, verify=verify).run()
@@ -101,7 +105,8 @@ def prepare(
             return prepare_stream(plan, report, tokenizer, root=root, whole=whole, fetch=fetch)
         given = None if tokenizer is None else GivenTokenizer.of(tokenizer, root)
         source = open_source(data, report, fetch=fetch)
-        return _Preparation(data, source, root, report, given, verify=verify).run()
+        with Preparation(data, source, root, report, given, verify=verify) as preparation:
+            return preparation.prepared()
     except OSError as error:
         raise CorpusError(
             f"token files cannot be written to {root}: {error.strerror or error}; free space or set another cache"
@@ -113,8 +118,8 @@ def explore(data: DataConfig, *, progress: Progress | None = None) -> CorpusFact
     return prepare(data, progress=progress).facts
 
 
-class _Preparation:
-    """One call of `prepare`."""
+class Preparation:
+    """One text on its way to token files. As a context, which holds what it generates until it is left."""
 
     def __init__(
         self,
@@ -122,65 +127,94 @@ class _Preparation:
         source: Source,
         root: Path,
         report: Progress,
-        given: GivenTokenizer | None,
+        given: GivenTokenizer | None = None,
         *,
         verify: bool,
     ) -> None:
+        self.source = source
+        self.given = given
+        """The tokenizer to take; None: one made from the text."""
         self._verify = verify
-        self._given = given
         self._data = data
-        self._source = source
         self._root = root
         self._report = report
         self._open_documents: Callable[[], Iterator[Document]] = source.documents
+        self._fingerprint = source.fingerprint()
+        self._known: Known | None = None
+        self._surveyed: Survey | None = None
+        self._held = ExitStack()
 
-    def run(self) -> PreparedCorpus:
-        fingerprint = self._source.fingerprint()
-        known = self._recall(fingerprint)
-        if known is not None:
-            self._source.empty_rows, self._source.changes = known.empty_rows, known.changes
-            self._source.training_documents = known.training_documents
-            found = self._find_prepared(known)
-            if found is not None:
-                return found
-        with ExitStack() as stack:
-            if self._source.is_generated:
-                handle = stack.enter_context(tempfile.TemporaryFile(dir=self._root))
-                self._open_documents = Spool(self._source, cast("BinaryIO", handle)).documents
-            surveyed = survey(self._open_documents(), self._on_bytes("reading"), self._source.columns)
-            known = _Known(
-                surveyed.sha256,
-                surveyed.suits_char,
-                self._source.empty_rows,
-                self._source.training_documents,
-                self._source.changes,
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._held.close()
+
+    def known(self) -> Known:
+        """What tells this text from others: remembered, or found by reading it. Raises CorpusError."""
+        if self._known is None:
+            self._known = self._recall(self._fingerprint)
+            if self._known is None:
+                self.survey()
+            else:
+                self.source.empty_rows, self.source.changes = self._known.empty_rows, self._known.changes
+                self.source.training_documents = self._known.training_documents
+        assert self._known is not None
+        return self._known
+
+    def survey(self) -> Survey:
+        """What reading all of it tells; it is read once. Raises CorpusError."""
+        if self._surveyed is None:
+            if self.source.is_generated:
+                handle = self._held.enter_context(tempfile.TemporaryFile(dir=self._root))  # noqa: SIM115 - held here
+                self._open_documents = Spool(self.source, cast("BinaryIO", handle)).documents
+            self._surveyed = survey(self._open_documents(), self._on_bytes("reading"), self.source.columns)
+            self._known = Known(
+                self._surveyed.sha256,
+                self._surveyed.suits_char,
+                self.source.empty_rows,
+                self.source.training_documents,
+                self.source.changes,
             )
-            prepared = self._find_prepared(known) or self._build_alone(self._folder(known, self._given), surveyed)
+        return self._surveyed
+
+    def prepared(self) -> PreparedCorpus:
+        """The token files: found, or made now. Raises CorpusError and OSError."""
+        prepared = self._find_prepared(self.known())
+        if prepared is None:
+            surveyed = self.survey()
+            known = self.known()
+            prepared = self._find_prepared(known) or self._build_alone(self._folder(known, self.given), surveyed)
         # Only what was the same before and after reading is what was read.
-        if fingerprint is not None and fingerprint == self._source.fingerprint():
-            self._remember(fingerprint, known)
+        before = None if self._surveyed is None else self._fingerprint
+        if before is not None and before == self.source.fingerprint():
+            self._remember(before, self.known())
         return prepared
 
-    def _find_prepared(self, known: _Known) -> PreparedCorpus | None:
+    def _find_prepared(self, known: Known) -> PreparedCorpus | None:
         """The token files wanted, if they are there."""
-        if self._given is None:
+        if self.given is None:
             return self._find(self._folder(known))
         # A tokenizer that was made from this very text has token files already, made when it was.
-        for folder in (self._folder(known), self._folder(known, self._given)):
+        for folder in (self._folder(known), self._folder(known, self.given)):
             found = self._find(folder)
-            if found is not None and self._given.is_in(folder):
+            if found is not None and self.given.is_in(folder):
                 return found
         return None
 
+    def kind(self) -> TokenizerKind:
+        """The tokenizer's: the given one's, the one asked for, or what suits the text. Raises CorpusError."""
+        return self._kind(self.known().suits_char)
+
     def _kind(self, suits_char: bool) -> TokenizerKind:
-        if self._given is not None:
-            return self._given.tokenizer.kind
-        choice = self._data.tokenizer if self._data.tokenizer != "auto" else self._source.info.tokenizer
+        if self.given is not None:
+            return self.given.tokenizer.kind
+        choice = self._data.tokenizer if self._data.tokenizer != "auto" else self.source.info.tokenizer
         if choice != "auto":
             return choice
         return "char" if suits_char else "bpe"
 
-    def _folder(self, known: _Known, given: GivenTokenizer | None = None) -> Path:
+    def _folder(self, known: Known, given: GivenTokenizer | None = None) -> Path:
         """Where token files of this text with this tokenizer lie, the same for everyone who wants the same."""
         kind = self._kind(known.suits_char)
         key: dict[str, object] = {
@@ -199,16 +233,16 @@ class _Preparation:
     def _index_file(self, fingerprint: str) -> Path:
         return self._root / "sources" / f"{fingerprint}.json"
 
-    def _recall(self, fingerprint: str | None) -> _Known | None:
+    def _recall(self, fingerprint: str | None) -> Known | None:
         if fingerprint is None:
             return None
         try:
             content = read_given(self._index_file(fingerprint), _LARGEST_INDEX_BYTES)
-            return msgspec.json.decode(content, type=_Known)
+            return msgspec.json.decode(content, type=Known)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
-    def _remember(self, fingerprint: str, known: _Known) -> None:
+    def _remember(self, fingerprint: str, known: Known) -> None:
         path = self._index_file(fingerprint)
         path.parent.mkdir(exist_ok=True)
         files.write_bytes(path, msgspec.json.encode(known), durable=False)
@@ -221,17 +255,17 @@ class _Preparation:
         # The same text may have been prepared under another name.
         facts = msgspec.structs.replace(
             prepared.facts,
-            skipped=self._source.skipped[:_MOST_SKIPPED],
-            formats=self._source.formats,
-            columns=self._source.columns,
-            empty_rows=self._source.empty_rows,
-            own_validation=self._source.own_validation,
-            changes=self._source.changes,
+            skipped=self.source.skipped[:_MOST_SKIPPED],
+            formats=self.source.formats,
+            columns=self.source.columns,
+            empty_rows=self.source.empty_rows,
+            own_validation=self.source.own_validation,
+            changes=self.source.changes,
         )
-        return replace(prepared, source=self._source.info.name, facts=facts)
+        return replace(prepared, source=self.source.info.name, facts=facts)
 
     def _on_bytes(self, step: str) -> Callable[[int], None]:
-        expected = max(self._source.n_bytes_expected, 1)
+        expected = max(self.source.n_bytes_expected, 1)
         return lambda n_bytes: self._report(step, min(1.0, n_bytes / expected))
 
     def _build_alone(self, folder: Path, surveyed: Survey) -> PreparedCorpus:
@@ -241,7 +275,7 @@ class _Preparation:
 
     def _write(self, folder: Path, surveyed: Survey) -> None:
         boundary = self._boundary(surveyed)
-        tokenizer = self._tokenizer(surveyed, boundary)
+        tokenizer = self._tokenizer(surveyed)
         tokenizer.save(folder)
         workers = min(os.cpu_count() or 1, _MOST_WORKERS)
         names = (TRAIN_FILE, VALIDATION_FILE)
@@ -254,7 +288,7 @@ class _Preparation:
         tokens = train.n_tokens + validation.n_tokens
         manifest = Manifest(
             schema=SCHEMA,
-            source=self._source.info.name,
+            source=self.source.info.name,
             sha256=surveyed.sha256,
             dtype=cast("DtypeName", tokenizer.dtype.__name__),
             tokenizer_sha256=files.sha256_file(folder / TOKENIZER_FILE),
@@ -270,36 +304,37 @@ class _Preparation:
                 tokens=tokens,
                 bytes_per_token=(train.n_bytes + validation.n_bytes) / tokens,
                 sample=surveyed.sample,
-                skipped=self._source.skipped[:_MOST_SKIPPED],
-                formats=self._source.formats,
-                columns=self._source.columns,
-                empty_rows=self._source.empty_rows,
-                own_validation=self._source.own_validation,
-                changes=self._source.changes,
+                skipped=self.source.skipped[:_MOST_SKIPPED],
+                formats=self.source.formats,
+                columns=self.source.columns,
+                empty_rows=self.source.empty_rows,
+                own_validation=self.source.own_validation,
+                changes=self.source.changes,
                 shortest_document=min(surveyed.document_lengths),
                 longest_document=max(surveyed.document_lengths),
+                repeats=surveyed.repeats(boundary),
             ),
         )
         files.write_bytes(folder / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest)))
 
     def _boundary(self, surveyed: Survey) -> int:
         """How many characters are trained on. Raises CorpusError where nothing would be left on one side."""
-        own = self._source.training_documents
+        own = self.source.training_documents
         if own is None:
             return train_characters(surveyed.document_lengths, self._data.validation_fraction)
         boundary = sum(surveyed.document_lengths[:own])
         if not 0 < boundary < surveyed.characters:
             side = "train" if boundary == 0 else "validate"
             raise CorpusError(
-                f"nothing is left of {self._source.info.name} to {side} on; lower data.min_characters, or set "
+                f"nothing is left of {self.source.info.name} to {side} on; lower data.min_characters, or set "
                 "data.clean to off"
             )
         return boundary
 
-    def _tokenizer(self, surveyed: Survey, boundary: int) -> Tokenizer:
-        if self._given is not None:
-            self._given.require_characters(surveyed, self._source.info.name)
-            return self._given.tokenizer
+    def _tokenizer(self, surveyed: Survey) -> Tokenizer:
+        if self.given is not None:
+            self.given.require_characters(surveyed, self.source.info.name)
+            return self.given.tokenizer
         match self._kind(surveyed.suits_char):
             case "char":
                 separator = CHARACTER_SEPARATOR if len(surveyed.document_lengths) > 1 else ""
@@ -312,13 +347,19 @@ class _Preparation:
                 from tui_gpt.engine.text.bpe_training import train_bpe
 
                 self._report("training the tokenizer", 0.0)
-                return train_bpe(self._training_sample(boundary), self._data.bpe_vocab_size)
+                return train_bpe(self.training_sample(), self._data.bpe_vocab_size)
 
-    def _training_sample(self, boundary: int) -> Iterator[str]:
+    def training_sample(self, share: float = 1.0) -> Iterator[str]:
+        """What a BPE learns from: the training part, or text from all over it where that is long.
+
+        `share` is that of this text in all that is learned from.
+        """
+        boundary = self._boundary(self.survey())
         blocks = (
             text for part, text in _divided(self._open_documents(), boundary) if text is not None and part == "train"
         )
-        wanted = min(boundary, BPE_SAMPLE_CHARACTERS, BPE_SAMPLE_CHARACTERS_PER_TOKEN * self._data.bpe_vocab_size)
+        most = min(BPE_SAMPLE_CHARACTERS, BPE_SAMPLE_CHARACTERS_PER_TOKEN * self._data.bpe_vocab_size)
+        wanted = min(boundary, max(1, int(share * most)))
         done = 0
         for block in evenly_spread(blocks, boundary, wanted):
             yield block
@@ -328,7 +369,7 @@ class _Preparation:
     def _encode(self, writers: list[TokenFileWriter], surveyed: Survey, boundary: int) -> None:
         train, validation = writers
         written = 0
-        hashed = TextHash(self._source.columns)
+        hashed = TextHash(self.source.columns)
         for part, text in _divided(_hashing(self._open_documents(), hashed), boundary):
             writer = train if part == "train" else validation
             if text is None:
@@ -340,7 +381,7 @@ class _Preparation:
         # Another text of the same length would be kept, and found again, as the one that was surveyed.
         if hashed.hexdigest() != surveyed.sha256:
             raise CorpusError(
-                f"{self._source.info.name} changed while it was being read; try again when nothing writes to it"
+                f"{self.source.info.name} changed while it was being read; try again when nothing writes to it"
             )
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from tui_gpt.core.config import SHORTEST_CONTEXT, RunConfig
 from tui_gpt.core.errors import CorpusError, ModelError
@@ -17,6 +21,7 @@ from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
 
 TRAIN_FILE = "train.bin"
 VALIDATION_FILE = "validation.bin"
+_LINE_CHARACTERS = 72
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,34 @@ class PreparedCorpus:
     facts: CorpusFacts
 
     @property
+    def corpora(self) -> tuple[PreparedCorpus, ...]:
+        """The corpora that it is made of: of a mix several, else itself."""
+        return (self,)
+
+    @property
+    def epoch_tokens(self) -> float:
+        """Tokens that are read until all of it was read once; of a mix, its main corpus."""
+        return self.train.n_tokens
+
+    @property
     def tokens_per_byte(self) -> float:
         """Of the validation text that is predicted."""
         return self.validation.n_tokens / max(1, self.validation.n_bytes)
+
+    @property
+    def train_sha256(self) -> str:
+        """What tells its training tokens from all others. Raises CorpusError when that is damaged."""
+        return read_manifest(self.folder).train.sha256
+
+    def train_tokens(self) -> Iterator[NDArray[Any]]:
+        """Its training tokens in order, in arrays of which each is mapped from one file."""
+        yield self.train.tokens
+
+    def first_line(self) -> tuple[str, list[int]]:
+        """The first line with something on it, or as much as fits on one, and its tokens."""
+        sample = self.facts.sample
+        line = next((line for line in sample.split("\n") if line.strip()), sample)[:_LINE_CHARACTERS]
+        return line, self.tokenizer.encode(line)
 
     def batches(self, config: RunConfig) -> Batches:
         """What a run of that configuration learns from. Raises ValueError when the training part fills no window."""

@@ -90,7 +90,7 @@ def find_files(path: Path, problem: Callable[[Path], str | None], encoding: str 
 def _find_in_folder(folder: Path, problem: Callable[[Path], str | None]) -> TextFiles:
     found: list[Path] = []
     skipped: list[str] = []
-    for path in _walk(folder, skipped):
+    for path in walk(folder, skipped):
         reason = problem(path)
         if reason is None:
             found.append(path)
@@ -102,7 +102,7 @@ def _find_in_folder(folder: Path, problem: Callable[[Path], str | None]) -> Text
     return TextFiles(tuple(found), tuple(skipped), sum(path.stat().st_size for path in found))
 
 
-def _walk(top: Path, skipped: list[str]) -> Iterator[Path]:
+def walk(top: Path, skipped: list[str]) -> Iterator[Path]:
     """Everything in the folder that is neither hidden nor a folder, depth first, sorted; each folder only once."""
     visited: set[tuple[int, int]] = set()
     waiting = [top]

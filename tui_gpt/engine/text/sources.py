@@ -185,7 +185,18 @@ class _ArrangedSource(Source):
             self.empty_rows = self._source.empty_rows
             self.changes = (*self._source.changes, *in_sentences(counts))
 
-        return self._arrangement.to_train_on(train, counts), counted()
+        def some() -> Iterator[Document]:
+            left = False
+            for document in self._arrangement.to_train_on(train, counts):
+                left = True
+                yield document
+            if not left and counts:
+                raise CorpusError(
+                    f"nothing is left of {self.info.name} to train on ({'; '.join(in_sentences(counts))}); lower "
+                    "data.min_characters, or set data.clean to off"
+                )
+
+        return some(), counted()
 
     def fingerprint(self) -> str | None:
         known = self._source.fingerprint()

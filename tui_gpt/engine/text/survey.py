@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tui_gpt.core.errors import CorpusError
+from tui_gpt.core.repeats import Repeats
+from tui_gpt.engine.text.repeats import Paragraphs, document_repeats
 from tui_gpt.engine.text.sources import Document
 
 AUTO_CHAR_LIMIT = 256
@@ -39,10 +41,12 @@ class TextHash:
         """The next bytes of the current document."""
         self._document.update(content)
 
-    def end_document(self) -> None:
-        """Ends the current document."""
-        self._end(self._document.digest())
+    def end_document(self) -> bytes:
+        """Ends the current document, and returns its digest."""
+        digest = self._document.digest()
+        self._end(digest)
         self._document = hashlib.sha256()
+        return digest
 
     def _end(self, digest: bytes) -> None:
         self._first = self._first or digest
@@ -71,6 +75,16 @@ class Survey:
     """Whether the beginning has few enough distinct characters for a character tokenizer."""
     document_lengths: array[int]
     """Characters of each document."""
+    document_keys: array[int]
+    """The first 64 bits of each document's SHA-256."""
+    paragraphs: Paragraphs | None
+    """Of the document, where there is only one."""
+
+    def repeats(self, boundary: int) -> Repeats:
+        """What is there more than once; the training part ends at `boundary`, in characters."""
+        if self.paragraphs is not None:
+            return self.paragraphs.repeats(boundary)
+        return document_repeats(self.document_keys, self.document_lengths, boundary)
 
 
 def survey(documents: Iterable[Document], on_bytes: Callable[[int], None], columns: Iterable[str] = ()) -> Survey:
@@ -79,19 +93,24 @@ def survey(documents: Iterable[Document], on_bytes: Callable[[int], None], colum
     Raises CorpusError as the documents do, and when there is too little text to be split in two.
     """
     seen = np.zeros(0x110000, dtype=np.bool_)
-    lengths = array("Q")
+    lengths, keys = array("Q"), array("Q")
+    paragraphs: Paragraphs | None = Paragraphs()
     hashed = TextHash(columns)
     sample: list[str] = []
     characters = n_bytes = 0
     suits_char: bool | None = None
     for document in documents:
         length = 0
+        if lengths:
+            paragraphs = None
         for block in document:
             content = block.encode("utf-8")
             hashed.update(content)
             seen[np.frombuffer(block.encode("utf-32-le"), dtype="<u4")] = True
             if characters + length < _SAMPLE_CHARACTERS:
                 sample.append(block[:_SAMPLE_CHARACTERS])
+            if paragraphs is not None:
+                paragraphs.add(block)
             length += len(block)
             n_bytes += len(content)
             if suits_char is None and characters + length >= AUTO_CHARACTERS:
@@ -99,7 +118,7 @@ def survey(documents: Iterable[Document], on_bytes: Callable[[int], None], colum
             on_bytes(n_bytes)
         characters += length
         lengths.append(length)
-        hashed.end_document()
+        keys.append(int.from_bytes(hashed.end_document()[:8], "little"))
     if characters < 2:
         raise CorpusError(
             f"the text has {'one character' if characters else 'no characters'}, and at least one is needed to train "
@@ -114,6 +133,8 @@ def survey(documents: Iterable[Document], on_bytes: Callable[[int], None], colum
         sample="\n\n".join(sample)[:_SAMPLE_CHARACTERS],
         suits_char=len(alphabet) <= AUTO_CHAR_LIMIT if suits_char is None else suits_char,
         document_lengths=lengths,
+        document_keys=keys,
+        paragraphs=paragraphs,
     )
 
 

@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_gpt.core import files
+from tui_gpt.core.corpus_shares import PartFacts
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.given_files import read_given
+from tui_gpt.core.repeats import Repeats
 from tui_gpt.engine.text.tokenizer import TokenArray, Tokenizer
 
 SCHEMA = 1
@@ -69,6 +71,10 @@ class CorpusFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The file or split to validate on, of a corpus that has its own: then data.validation_fraction does not apply."""
     changes: tuple[str, ...] = ()
     """What was cleaned up or left out, a sentence each."""
+    repeats: Repeats | None = None
+    """None where nobody counted: in token files that an earlier version made."""
+    parts: tuple[PartFacts, ...] = ()
+    """Of a mix, its corpora, the main one first; what is above tells of all of them together."""
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -126,6 +126,13 @@ def _type_of(part: Any) -> str | None:
     return part.get("type") if isinstance(part, dict) else None
 
 
+def _adds_nothing(processor: Any) -> bool:
+    """Whether no token is put around a text: transformers writes a form for that, where there was none, too."""
+    if processor is None or _type_of(processor) == "ByteLevel":
+        return True
+    return _type_of(processor) == "TemplateProcessing" and processor.get("special_tokens") == {}
+
+
 def _character_tokenizer(
     path: Path, parsed: _TokenizerJson, parts: _Parts, configuration: dict[str, Any]
 ) -> CharTokenizer:
@@ -136,7 +143,7 @@ def _character_tokenizer(
         or _type_of(parts.decoder) != "Fuse"
     ):
         raise _unsupported(path, "it splits text into words and not into single characters")
-    if parts.normalizer is not None or parts.post_processor is not None:
+    if parts.normalizer is not None or not _adds_nothing(parts.post_processor):
         raise _unsupported(path, "it has characters with normalisation")
     vocabulary = parsed.model.vocab
     if not vocabulary or any(len(key) != 1 for key in vocabulary):
@@ -164,7 +171,7 @@ def _bpe_tokenizer(
         raise _unsupported(path, "its BPE has dropout, an unknown token, prefixes, suffixes or byte fallback")
     if parts.normalizer is not None and parts.normalizer != {"type": "NFC"}:
         raise _unsupported(path, "it changes the text first in a way other than NFC")
-    if parts.post_processor is not None and _type_of(parts.post_processor) != "ByteLevel":
+    if not _adds_nothing(parts.post_processor):
         raise _unsupported(path, "it puts tokens around the text")
     if _type_of(parts.decoder) != "ByteLevel":
         raise _unsupported(path, "it is not byte-level")

@@ -13,6 +13,7 @@ from tui_gpt.core.config import RunConfig
 from tui_gpt.core.config_loading import with_vocabulary
 from tui_gpt.core.corpora import corpus_path, is_named, with_own_choices
 from tui_gpt.core.corpus_formats import bare_name
+from tui_gpt.core.corpus_shares import corpus_shares
 from tui_gpt.core.errors import ConfigError, CorpusError, RunError, TuiGptError
 from tui_gpt.core.fetched import pinned
 from tui_gpt.core.files import sha256_file
@@ -171,15 +172,23 @@ def _with_shape_of(origin: Origin, config: RunConfig, corpus: PreparedCorpus) ->
 
 def _resolve(config: RunConfig, corpus: PreparedCorpus) -> RunConfig:
     """The configuration with everything that depends on the corpus written out, so that it means the same later."""
-    path = config.data.corpus
+    shares = corpus_shares(config.data.corpus, config.data.mix)[1:]
     data = msgspec.structs.replace(
         with_own_choices(config.data),
         tokenizer=corpus.tokenizer.kind,
-        corpus=pinned(path) if is_named(path) else str(corpus_path(path).absolute()),
+        corpus=_written_out(config.data.corpus),
+        mix=tuple(str(msgspec.structs.replace(share, corpus=_written_out(share.corpus))) for share in shares),
         column=corpus.facts.columns[0] if len(corpus.facts.columns) == 1 else config.data.column,
+        # A column that is named is one of texts, unless this is said.
+        form="conversations" if isinstance(corpus, PreparedDialogues) else config.data.form,
     )
     resolved: RunConfig = msgspec.structs.replace(config, data=data)
     return resolved
+
+
+def _written_out(corpus: str) -> str:
+    """The corpus by a name that means the same from everywhere, and of the Hub with the commit that was fetched."""
+    return pinned(corpus) if is_named(corpus) else str(corpus_path(corpus).absolute())
 
 
 def require_fit(config: RunConfig) -> None:

@@ -116,8 +116,8 @@ class Closing:
             best_step=last if last_is_best else None if last_is_better else best,
         )
         if not self._is_told("eval"):
-            self._trainer.write_evaluation(loss, found.n_tokens, best=last_is_best, whole=True)
-        self._trainer.show_evaluation(loss, best=last_is_best, whole=True)
+            self._trainer.write_evaluation(found, best=last_is_best, whole=True)
+        self._trainer.show_evaluation(found, best=last_is_best, whole=True)
         if not last_is_better:
             say(f"the weights of step {best} are better: validation loss {earlier:.4f} over all of it")
         elif last_is_best and self._trainer.saved_step == last:

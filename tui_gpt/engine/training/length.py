@@ -24,13 +24,13 @@ def total_steps(config: RunConfig, steps_per_epoch: float) -> int | None:
     return None
 
 
-def is_long_run(config: RunConfig, n_train_tokens: int) -> bool:
-    """Whether compiling would pay: by the clock, or by the arithmetic to do."""
+def is_long_run(config: RunConfig, epoch_tokens: int) -> bool:
+    """Whether compiling would pay: by the clock, or by the arithmetic to do. An epoch has about so many tokens."""
     train = config.train
     if train.max_minutes is not None:
         return train.max_minutes >= _LONG_MINUTES
     if train.max_steps is not None:
         tokens: float = train.max_steps * train.batch_size * config.model.n_positions
     else:
-        tokens = (train.max_epochs or 1.0) * n_train_tokens
+        tokens = (train.max_epochs or 1.0) * epoch_tokens
     return tokens * flops_per_token(config.model).training >= _LONG_FLOPS

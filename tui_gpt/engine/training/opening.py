@@ -8,9 +8,10 @@ from pathlib import Path
 from tui_gpt.core import locations
 from tui_gpt.core.errors import CorpusError, RunError
 from tui_gpt.core.runs.store import Run
+from tui_gpt.engine.text.mixing import require_intact
 from tui_gpt.engine.text.prepare import prepare
-from tui_gpt.engine.text.prepared import PreparedCorpus, open_prepared
-from tui_gpt.engine.text.streaming.corpus import prepare_stream, require_intact
+from tui_gpt.engine.text.prepared import PreparedCorpus
+from tui_gpt.engine.text.streaming.corpus import prepare_stream, require_intact_parts
 from tui_gpt.engine.training.origins import start_tokenizer
 from tui_gpt.engine.training.reporting import Reporter
 from tui_gpt.engine.training.trainer import Interruption
@@ -57,10 +58,11 @@ def damage_to_tokens(run: Run, error: Exception) -> str:
     if not isinstance(error, IndexError) and "device-side assert" not in str(error):
         return ""
     try:
+        folder = locations.cache_dir() / "corpora" / Path(run.record.data.prepared).name
         if run.record.data.stream is not None:
-            require_intact(locations.cache_dir() / "corpora" / Path(run.record.data.prepared).name)
-            return ""
-        open_prepared(locations.cache_dir() / "corpora" / Path(run.record.data.prepared).name, verify=True)
+            require_intact_parts(folder)
+        else:
+            require_intact(folder)
     except CorpusError as damage:
         return f"the token files were changed while run {run.name} learned from them ({damage}); resume the run"
     return ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tui_gpt.core.config import DataConfig, ModelConfig
 from tui_gpt.core.config_loading import convert
 from tui_gpt.core.corpora import find
+from tui_gpt.core.corpus_shares import corpus_shares
 from tui_gpt.core.errors import ConfigError, CorpusError, ModelError, RunError
 from tui_gpt.core.files import fsync_dir, fsync_file
 from tui_gpt.core.model_folder import hash_file
@@ -84,16 +85,19 @@ def origin_data(name: str) -> dict[str, Any]:
     tree = (record.config or {}).get("data") if record is not None else None
     try:
         data = None if tree is None else convert(tree, DataConfig, "data")
+        shares = () if data is None else corpus_shares(data.corpus, data.mix)
     except ConfigError:  # written by another version
         data = None
     if data is None:
         raise ModelError(f"model {name} does not say what it was trained on; name a corpus, a file or a folder")
-    try:
-        find(data.corpus)
-    except CorpusError:
-        raise CorpusError(
-            f"model {name} was trained on {data.corpus}, which is not there any more; name a corpus, a file or a folder"
-        ) from None
+    for part in shares:
+        try:
+            find(part.corpus)
+        except CorpusError:
+            raise CorpusError(
+                f"model {name} was trained on {part.corpus}, which is not there any more; name a corpus, a file or a "
+                "folder"
+            ) from None
     # The tokenizer comes with the model.
     known = {field: getattr(data, field) for field in DataConfig.__struct_fields__ if field != "tokenizer"}
     return {field: value for field, value in known.items() if value is not None}

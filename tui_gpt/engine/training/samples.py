@@ -37,7 +37,7 @@ def sample_prompt(corpus: PreparedCorpus, config: RunConfig) -> str:
         return config.train.sample_prompt
     if isinstance(corpus, PreparedDialogues):
         return corpus.question
-    tokens = np.asarray(corpus.validation.tokens[:_LOOK_AT_TOKENS])
+    tokens = np.asarray(corpus.corpora[0].validation.tokens[:_LOOK_AT_TOKENS])
     ids = [int(token) for token in tokens]
     eot = corpus.tokenizer.eot_id
     if eot is not None and eot in ids[:-1]:

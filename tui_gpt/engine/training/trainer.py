@@ -13,9 +13,9 @@ from tui_gpt.core.config import LARGEST_LEARNING_RATE
 from tui_gpt.core.errors import ConfigError, TuiGptError
 from tui_gpt.core.runs.checkpoints import publish_checkpoint, rotate
 from tui_gpt.core.runs.commands import CommandQueue
-from tui_gpt.core.runs.metrics import MetricsWriter, Value
+from tui_gpt.core.runs.metrics import PART_LOSS, MetricsWriter, Value
 from tui_gpt.core.runs.store import Run
-from tui_gpt.engine.generation.evaluation import evaluate_corpus
+from tui_gpt.engine.generation.evaluation import Evaluation, evaluate_corpus
 from tui_gpt.engine.network import GPT
 from tui_gpt.engine.text.prepared import PreparedCorpus
 from tui_gpt.engine.training.arrival import Arrival
@@ -288,13 +288,14 @@ class Trainer:
         self.reporter.update(activity="evaluating")
         with self.learner.evaluation_network() as network:
             result = evaluate_corpus(network, self.corpus, max_tokens=self.train.eval_tokens)
-            self._note_loss(result.loss, result.n_tokens)
+            self._note_loss(result)
             self.write_sample(network)
         self.stopped_early = self._out_of_patience()
         if self.counters.best_step == self.counters.step:
             self.checkpoint({"best", "last"})
 
-    def _note_loss(self, loss: float, n_tokens: int) -> None:
+    def _note_loss(self, found: Evaluation) -> None:
+        loss = found.loss
         # A loss that is not a number would be a best that none can beat.
         best = math.isfinite(loss) and (self.counters.best_val_loss is None or loss < self.counters.best_val_loss)
         self.counters = msgspec.structs.replace(
@@ -303,8 +304,8 @@ class Trainer:
             best_step=self.counters.step if best else self.counters.best_step,
             evaluations_without_best=0 if best else self.counters.evaluations_without_best + 1,
         )
-        self.write_evaluation(loss, n_tokens, best=best)
-        self.show_evaluation(loss, best=best)
+        self.write_evaluation(found, best=best)
+        self.show_evaluation(found, best=best)
 
     def write_sample(self, network: GPT) -> None:
         """What the network writes now, into the metrics. A sample that cannot be is no reason to stop."""
@@ -323,24 +324,28 @@ class Trainer:
             return ""
         return f"no better validation loss in {patience} evaluations"
 
-    def write_evaluation(self, loss: float, n_tokens: int, *, best: bool, whole: bool = False) -> None:
-        """An evaluation into the metrics."""
+    def write_evaluation(self, found: Evaluation, *, best: bool, whole: bool = False) -> None:
+        """An evaluation into the metrics; of a mix with each corpus' own loss, as `val_loss/NAME`."""
         self.write(
             "eval",
-            val_loss=loss,
-            bits_per_byte=bits_per_byte(self.run.record.data, loss),
-            tokens=n_tokens,
+            val_loss=found.loss,
+            bits_per_byte=bits_per_byte(self.run.record.data, found.loss),
+            tokens=found.n_tokens,
             whole=whole,
             best=best,
             elapsed=round(self.clock.elapsed, 3),
+            **{f"{PART_LOSS}{name}": loss for name, loss in found.parts.items()},
         )
 
-    def show_evaluation(self, loss: float, *, best: bool, whole: bool = False) -> None:
+    def show_evaluation(self, found: Evaluation, *, best: bool, whole: bool = False) -> None:
         """An evaluation into status and log."""
+        loss = found.loss
+        parts = ", ".join(f"{name} {each:.4f}" for name, each in found.parts.items())
         self.counters = msgspec.structs.replace(self.counters, val_loss=loss)
         train_loss = math.nan if self.counters.train_loss is None else self.counters.train_loss
         say(
             f"step {self.counters.step}  train loss {train_loss:.4f}  validation loss {loss:.4f}"
+            f"{f' ({parts})' if parts else ''}"
             f"{' over all of it' if whole else ''}{' (best)' if best else ''}  {self.clock.elapsed:.0f} s"
         )
         self.reporter.update(

@@ -33,6 +33,7 @@ from tui_gpt.core.runs.records import EXECUTION_FILE, ExecutionRecord, State, St
 from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.core.sizes import DeviceKind, Precision, require_memory, training_memory
 from tui_gpt.engine.interop.huggingface import read_model_folder
+from tui_gpt.engine.text.dialogues.prepared_dialogues import PreparedDialogues
 from tui_gpt.engine.text.prepared import PreparedCorpus
 from tui_gpt.engine.text.streaming.corpus import StreamedCorpus
 from tui_gpt.engine.training.arrival import Arrival
@@ -251,10 +252,9 @@ def _execution(run: Run, corpus: PreparedCorpus, ranks: Ranks) -> ExecutionRecor
     """How the run computes: as its first trainer chose, for only then is resuming exact."""
     known = run.execution()
     if known is None:
-        train = run.record.config.train
-        known = choose_execution(
-            train, long_run=is_long_run(run.record.config, corpus.train.n_tokens), processes=ranks.world_size
-        )
+        config = run.record.config
+        n_tokens = int(run.record.data.rows_per_epoch * config.model.n_positions) or corpus.train.n_tokens
+        known = choose_execution(config.train, long_run=is_long_run(config, n_tokens), processes=ranks.world_size)
         write_record(run.folder / EXECUTION_FILE, known)
     return known
 
@@ -281,6 +281,8 @@ def _build(
         execution = msgspec.structs.replace(execution, device=f"cuda:{ranks.local_rank}")
     _require_memory(config, execution, ranks)
     batches = corpus.batches(config)
+    if isinstance(corpus, PreparedDialogues) and (sentence := corpus.left_out(config.model.n_positions)):
+        reporter.warn(sentence)
     learner = Learner(config, execution, batches, ranks)
     counters = _with_newest_learning_rate(run, _restore(run, learner))
     steps = total_steps(config, batches.steps_per_epoch)

@@ -16,6 +16,7 @@ from tui_gpt.core.config import DataConfig
 from tui_gpt.core.corpora import CATALOGUE, short_title
 from tui_gpt.core.fetched import Missing, missing
 from tui_gpt.core.messages import Explored, TokenText
+from tui_gpt.core.repeats import in_short, leak_warning
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.ui.dialogs.explanation import Explanation
 
@@ -156,7 +157,12 @@ class CorpusPane(Vertical):
             "Face Hub, as hub:owner/name:split:column in the field data.corpus. Those with ↓ are not here yet and "
             "fetched once, when you say so. A file is text, or a table of which every row is a document (.jsonl, .csv, "
             ".tsv, .parquet; data.column names the column), compressed or not (.gz, .zst). It is read in the "
-            "background and turned into tokens once; after that training starts at once.\n\n" + "\n\n".join(pages),
+            "background and turned into tokens once; after that training starts at once. With further corpora in "
+            "data.mix the facts begin with the share of each in every step, and how often it is read while the first "
+            "one is read once.\n\nDuplicates are documents "
+            "that equal an earlier one, word for word; of a text that is one document, paragraphs parted by blank "
+            "lines. What stands both in the training and in the validation part makes the validation loss look too "
+            "good. ctrl+r shows every token.\n\n" + "\n\n".join(pages),
         )
 
 
@@ -164,9 +170,20 @@ def _facts(facts: Explored) -> Iterator[Content]:
     def row(name: str, value: str) -> Content:
         return Content.assemble((f"{name:<11}", "$foreground-muted"), safe_text(value, newlines=False))
 
+    for part in facts.parts:
+        yield row(f"{100 * part.share:g} %", f"{part.source}, {part.readings:.3g} x")
     yield row("characters", f"{facts.characters:,}")
     yield row("distinct", f"{facts.distinct_characters:,}")
-    yield row("documents", _documents(facts))
+    yield row("talks" if facts.answers else "documents", f"{facts.documents:,}")
+    if facts.answers:
+        yield row("answers", f"{facts.answers:,}, {facts.answer_tokens:,} tokens")
+    if facts.longest_document and facts.documents > 1:
+        yield row("shortest", f"{facts.shortest_document:,} characters")
+        yield row("longest", f"{facts.longest_document:,} characters")
+    if facts.repeats is not None and facts.repeats.worth_saying:
+        if facts.repeats.unit == "paragraphs":
+            yield row("paragraphs", f"{facts.repeats.counted:,}")
+        yield row("duplicates", in_short(facts.repeats))
     if facts.formats and facts.formats != ["text"]:
         yield row("format", " and ".join(facts.formats))
     if facts.columns:
@@ -181,18 +198,13 @@ def _facts(facts: Explored) -> Iterator[Content]:
     yield row("bytes each", f"{facts.bytes_per_token:.2f}")
     for change in facts.changes:
         yield Content.styled(safe_text(change, newlines=False), "$foreground-muted")
+    if facts.repeats is not None and (leak := leak_warning(facts.repeats)):
+        yield Content.styled(leak, "$text-warning")
     for skipped in facts.skipped[:_SHOWN_SKIPPED]:
         yield Content.styled(f"left out: {safe_text(skipped, newlines=False)}", "$text-warning")
     if len(facts.skipped) > _SHOWN_SKIPPED:
         yield Content.styled(f"and {len(facts.skipped) - _SHOWN_SKIPPED} more", "$text-warning")
     yield Content.styled(safe_text(facts.sample[:_SHOWN_SAMPLE]).strip("\n"), "italic $foreground-muted")
-
-
-def _documents(facts: Explored) -> str:
-    """How many, and of tables how long they are."""
-    if not facts.columns or facts.documents < 2:
-        return f"{facts.documents:,}"
-    return f"{facts.documents:,}, of {facts.shortest_document:,} to {facts.longest_document:,} characters"
 
 
 def _tokens(tokens: Sequence[TokenText]) -> Content:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from tui_gpt.core.config import SECTIONS, ModelConfig, RunConfig, to_dict
 from tui_gpt.core.config_loading import all_problems, build_config, convert
+from tui_gpt.core.corpus_shares import MIX
 from tui_gpt.core.errors import ConfigError
 from tui_gpt.core.names import check_name
 from tui_gpt.core.presets import FINE_TUNING, PRESETS, preset_config
@@ -64,10 +65,13 @@ class FormState:
         return changed
 
     def choose_preset(self, name: str) -> None:
-        """Begin again from a preset; corpus and name stay. `undo` brings the former form back. Raises ConfigError."""
+        """Begin again from a preset; the name, the corpus and what is mixed into it stay.
+
+        `undo` brings the former form back. Raises ConfigError.
+        """
         self.keep()
         self._rebase(name)
-        kept = {*_OWN, *self.locked()}
+        kept = {*_OWN, MIX, *self.locked()}
         self.texts.update({path: text for path, text in self.base.items() if path not in kept})
 
     def take_plan(self, tree: Mapping[str, Mapping[str, Any]]) -> None:

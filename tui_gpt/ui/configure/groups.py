@@ -45,8 +45,8 @@ _ORDER = (
         "More of the text",
         _of(
             "data",
-            "corpus_megabytes validation_fraction encoding errors column separator max_documents min_characters clean "
-            "shuffle_seed",
+            "mix corpus_megabytes validation_fraction encoding errors column separator max_documents min_characters "
+            "clean shuffle_seed",
         ),
     ),
     Group(
@@ -73,6 +73,7 @@ _ORDER = (
 
 EMPTY_MEANS = {
     "name": "from the corpus",
+    "data.mix": "the corpus alone",
     "model.vocab_size": "the tokenizer's",
     "model.n_kv_head": "as n_head",
     "model.head_dim": "n_embd / n_head",

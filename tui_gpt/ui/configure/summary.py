@@ -38,6 +38,8 @@ def _in_words(weights: Weights) -> str:
     model, corpus = weights.config.model, weights.config.data.corpus
     size = f"{'~' if weights.assumed else ''}{figures.amount(weights.parameters.total)} parameters"
     text = corpus if is_named(corpus) else Path(corpus).name
+    others = len(weights.config.data.mix)
+    text += f" and {others} other{'s' if others > 1 else ''}" if others else ""
     return f"{model.family} {model.n_layer} x {model.n_embd}, {size}, on {text}, {_length(weights.config.train)}"
 
 

@@ -82,7 +82,7 @@ def weigh(config: RunConfig, facts: Explored | None, calibrations: Calibrations,
     speed = calibrations.speed(config)
     per_second = measured.tokens_per_second if measured else speed(model) if speed else None
     per_step = train.batch_size * model.n_positions
-    train_tokens = facts.train_tokens if facts is not None else None
+    train_tokens = facts.epoch_tokens if facts is not None else None
     tokens = _tokens(config, per_step, train_tokens, per_second)
     seconds = train.max_minutes * 60.0 if train.max_minutes is not None else None
     if seconds is None and tokens is not None and per_second:

@@ -13,35 +13,26 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
-from tui_gpt.core.chat_history import ChatHistory, ChatHistoryError
+from tui_gpt.core.chat_history import ChatHistoryError
 from tui_gpt.core.config import SampleConfig
-from tui_gpt.core.errors import ConfigError, TuiGptError
-from tui_gpt.core.guards import list_guards
+from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.messages import Event, Load, ModelRef, Progress
 from tui_gpt.core.safe_text import safe_text
+from tui_gpt.ui.chat.choices import ChatChoices
 from tui_gpt.ui.chat.conversation import Conversation
-from tui_gpt.ui.chat.model_line import ModelLine
-from tui_gpt.ui.chat.partners import all_partners, first_partner, fitting, ref_of
-from tui_gpt.ui.chat.picking import PickDialog, Row, among
+from tui_gpt.ui.chat.partners import first_partner, ref_of
+from tui_gpt.ui.chat.picking import PickDialog, Row
 from tui_gpt.ui.chat.prompt import Prompt
 from tui_gpt.ui.chat.reply_writer import first_checkpoint
-from tui_gpt.ui.chat.sampling import MOST_SAMPLES, SamplingPanel, in_words
+from tui_gpt.ui.chat.sampling import MOST_SAMPLES
 from tui_gpt.ui.chat.talk import Talk
-from tui_gpt.ui.chat.template_choice import choose_template
-from tui_gpt.ui.dialogs.ask_text import AskText
 from tui_gpt.ui.dialogs.explanation import Explanation
-from tui_gpt.ui.tabs.tab import TabBody
 
-_LONGEST_GUARD = 64
-_LONGEST_TEMPLATE = 64
-_LONGEST_SYSTEM = 2000
-_NO_GUARD = ":none"
-"""As a key of the list: no guard can have this name."""
 WIDE = 110
 """Columns from which the sampling controls stand beside the text unasked."""
 
 
-class ChatTab(TabBody):
+class ChatTab(ChatChoices):
     """The text, the prompt below it, the model above it, and how text is drawn at the side."""
 
     DEFAULT_CSS = (Path(__file__).parent / "chat.tcss").read_text(encoding="utf-8")
@@ -79,15 +70,8 @@ class ChatTab(TabBody):
 
     def __init__(self, **named: Any) -> None:
         super().__init__(**named)
-        self.history = ChatHistory()
-        newline_key = safe_text(self.gpt.settings.keys.get("chat.newline", "ctrl+n"), newlines=False)
-        self.talk = Talk(self.gpt.session, self.gpt.store, self.history, newline_key)
-        self.sampling = SamplingPanel()
-        self.model_line = ModelLine()
         self.model: ModelRef | None = None
         """Who answers the next prompt."""
-        self.guard: str | None = None
-        """Who decides whether it is asked; None: nobody."""
         self._visited = False
         self._panel: bool | None = None
 
@@ -143,10 +127,7 @@ class ChatTab(TabBody):
             "model": msgspec.to_builtins(self.model) if self.model else None,
             "sampling": self.sampling.remember(),
             "panel": self._panel,
-            "guard": self.guard,
-            "template": self.talk.template,
-            "continues": self.talk.continues,
-            "system": self.talk.system,
+            **self.remembered_choices(),
             "conversation": self.conversation.id,
             "prompt": self.prompt.text[:20_000],
         }
@@ -157,14 +138,7 @@ class ChatTab(TabBody):
         self.sampling.recall(remembered.get("sampling"))
         if isinstance(panel := remembered.get("panel"), bool):
             self._panel = panel
-        if isinstance(guard := remembered.get("guard"), str) and guard:
-            self._set_guard(guard[:_LONGEST_GUARD])
-        if isinstance(template := remembered.get("template"), str) and template:
-            self._set_template(template[:_LONGEST_TEMPLATE])
-        if isinstance(continues := remembered.get("continues"), bool):
-            self.talk.continues = continues
-        if isinstance(system := remembered.get("system"), str):
-            self.talk.system = system[:_LONGEST_SYSTEM]
+        self.recall_choices(remembered)
         if isinstance(text := remembered.get("prompt"), str) and text:
             self.prompt.replace_text(text)
         if isinstance(number := remembered.get("conversation"), str):
@@ -183,13 +157,14 @@ class ChatTab(TabBody):
 
     def choose_model(self, name: str) -> None:
         """Talk to a model of the library, or an example."""
-        self._choose(ModelRef(kind="model", name=name))
+        self.choose(ModelRef(kind="model", name=name))
 
     def choose_run(self, name: str) -> None:
         """Talk to a run: to its newest checkpoint while it is in progress, else to its best."""
-        self._choose(ModelRef(kind="run", name=name))
+        self.choose(ModelRef(kind="run", name=name))
 
-    def _choose(self, ref: ModelRef) -> None:
+    def choose(self, ref: ModelRef) -> None:
+        """Talk to this model from now on."""
         self._visited = True
         self._load(ref)
 
@@ -221,7 +196,7 @@ class ChatTab(TabBody):
         else:
             line.loaded = loaded
             self.sampling.take_own(loaded.sample)
-            self._show_way()
+            self.show_way()
         finally:
             if self.model is ref:
                 line.doing = ""
@@ -232,120 +207,6 @@ class ChatTab(TabBody):
 
     def _tell_line(self, what: str) -> None:
         self.model_line.doing = what
-
-    @on(ModelLine.Clicked)
-    @work(group="dialog", exclusive=True)
-    async def action_choose(self) -> None:
-        """ctrl+o: whom to talk to."""
-        try:
-            partners = await asyncio.to_thread(all_partners, self.gpt.store, self.gpt.models)
-        except TuiGptError as error:
-            self._say_problem(str(error))
-            return
-
-        async def find(words: str) -> Sequence[Row]:
-            return fitting(partners, words)
-
-        key = await self.gpt.push_screen_wait(
-            PickDialog("Talk to", "a part of its name", find, "Nothing fits. A run of any corpus makes a model: F5.")
-        )
-        if (ref := ref_of(key)) is not None:
-            self._choose(ref)
-
-    @work(group="dialog", exclusive=True)
-    async def action_guard(self) -> None:
-        """ctrl+g: who decides whether a prompt is one for this model."""
-        guards = await asyncio.to_thread(list_guards)
-        rows = [Row(_NO_GUARD, "none", "the model is asked everything")]
-        rows += [
-            Row(guard.name, guard.name, f"{guard.title}  {guard.origin.rpartition('/')[2]}", problem=guard.problem)
-            for guard in guards
-        ]
-
-        key = await self.gpt.push_screen_wait(
-            PickDialog(
-                "Guard: who decides what the model is asked", "a part of its name", among(rows), "There is none."
-            )
-        )
-        if key is not None:
-            self._set_guard(None if key == _NO_GUARD else key)
-
-    def _set_guard(self, name: str | None) -> None:
-        self.guard = name
-        self.model_line.guard = name or ""
-
-    # ---- what is asked
-
-    @work(group="dialog", exclusive=True)
-    async def action_template(self) -> None:
-        """alt+t: fill the blanks of a template, for the prompt."""
-        above = "It goes on from the text above; ctrl+l before begins a new one." if self.conversation.text else ""
-        try:
-            choice = await choose_template(self.gpt, self.talk.template, self.prompt.text, above)
-        except ConfigError as error:
-            self._say_problem(str(error))
-            return
-        if choice is None:
-            return
-        template, filled = choice
-        if template is None or filled is None:
-            self._drop_template()
-            return
-        self.prompt.set_aside()
-        self.prompt.replace_text(filled.text)
-        self.prompt.focus()
-        self.sampling.take_given(template.name, template.sample)
-        self._set_template(template.name)
-        if settings := template.settings_in_words():
-            key = self.gpt.settings.keys.get("chat.template", "alt+t")
-            self.gpt.say(f"{settings}: from the template {template.name}; {key}, none takes that back")
-
-    def _drop_template(self) -> None:
-        """The settings are as they were before the template; the prompt stays as it stands."""
-        name, fields = self.talk.template, self.sampling.give_back()
-        self._set_template(None)
-        if fields:
-            self.gpt.say(f"{in_words(fields)} as before the template {name}")
-
-    def _set_template(self, name: str | None) -> None:
-        self.talk.template = name
-        self.model_line.template = name or ""
-        self._show_way()
-
-    def action_continue(self) -> None:
-        """alt+c: a model that answers continues the text instead, and back."""
-        loaded = self.model_line.loaded
-        if loaded is None or not loaded.speaks_turns:
-            self._say_problem("this model has learned from texts, so it continues them; alt+c is for one that answers")
-            return
-        self.talk.continues = not self.talk.continues
-        self._show_way()
-        self.gpt.say("the model continues the text" if self.talk.continues else "the model answers")
-
-    def _show_way(self) -> None:
-        """Say whether what is sent is answered or continued."""
-        loaded = self.model_line.loaded
-        able = loaded is not None and loaded.speaks_turns
-        asks = able and not self.talk.continues and self.talk.template is None
-        self.talk.show_way(asks=asks)
-        self.model_line.asks = asks
-
-    @work(group="dialog", exclusive=True)
-    async def action_system(self) -> None:
-        """alt+s: what a model that answers reads before everything."""
-        loaded = self.model_line.loaded
-        if loaded is None or not loaded.speaks_turns:
-            self._say_problem("this model has learned from texts and reads no instructions; begin a text instead")
-            return
-        system = await self.gpt.push_screen_wait(
-            AskText(
-                "What it reads first",
-                "A model that answers reads this before every conversation, e.g. who it is. Empty: nothing.",
-                self.talk.system,
-            )
-        )
-        if system is not None:
-            self.talk.system = system[:_LONGEST_SYSTEM]
 
     # ---- talking
 

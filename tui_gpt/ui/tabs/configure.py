@@ -17,6 +17,7 @@ from textual.worker import Worker
 
 from tui_gpt.core.config import RunConfig
 from tui_gpt.core.corpora import CATALOGUE, find
+from tui_gpt.core.corpus_shares import MIX, corpus_shares
 from tui_gpt.core.errors import ConfigError, CorpusError, TuiGptError
 from tui_gpt.core.messages import Explored
 from tui_gpt.core.safe_text import safe_text
@@ -32,6 +33,7 @@ from tui_gpt.ui.configure.presets_pane import PresetsPane
 from tui_gpt.ui.configure.remembered import Remembered, remembered_from
 from tui_gpt.ui.configure.speed import Speed, minutes_problem
 from tui_gpt.ui.configure.summary import Summary
+from tui_gpt.ui.configure.token_dialog import TokenDialog
 from tui_gpt.ui.configure.typed_text import escaped, unescaped
 from tui_gpt.ui.configure.weighing import Weights, weigh
 from tui_gpt.ui.dialogs.ask_text import AskText
@@ -54,6 +56,7 @@ class ConfigureTab(TabBody):
         Binding("ctrl+n", "plan", "By minutes", id="configure.plan", tooltip="A size and a recipe for so many minutes"),
         Binding("ctrl+t", "calibrate", "Speed", id="configure.calibrate", tooltip="Measure how fast this would train"),
         Binding("ctrl+g", "fetch", "Fetch the text", id="configure.fetch", tooltip="Download the corpus of the form"),
+        Binding("ctrl+r", "tokens", "Tokens", id="configure.tokens", tooltip="Every token and how often it occurs"),
         Binding("ctrl+z", "undo", "The former form", id="configure.undo", show=False),
         Binding("ctrl+l", "load", "Load a TOML file", id="configure.load", show=False),
         Binding("ctrl+y", "write", "Write a TOML file", id="configure.write", show=False),
@@ -161,13 +164,16 @@ class ConfigureTab(TabBody):
 
     @work(group="start", exclusive=True)
     async def _start(self) -> None:
+        blamed = CORPUS
         try:
             config = self.config()
-            await asyncio.to_thread(find, config.data.corpus)
+            for part in corpus_shares(config.data.corpus, config.data.mix):
+                blamed = CORPUS if part.corpus == config.data.corpus else MIX
+                await asyncio.to_thread(find, part.corpus)
         except ConfigError as error:
             self._refuse(error.path, error.message)
         except CorpusError as error:
-            self._refuse(CORPUS, str(error))
+            self._refuse(blamed, str(error))
         else:
             self._started_as = self.state.name
             origin = self.state.origin
@@ -209,10 +215,7 @@ class ConfigureTab(TabBody):
         facts = exploration.facts
         if facts is not None:
             pane.show_choices(self.files, unescaped(self.state.texts[CORPUS]))  # it may have come just now
-            note = ""
-            if self.state.origin is not None:
-                note = f"Tokens counted anew; the run uses those of {self.state.origin.name}."
-            pane.show_facts(facts, note)
+            pane.show_facts(facts, self._other_tokens() or self._better_from_a_model())
         elif exploration.problem:
             pane.show_problem(exploration.problem)
         elif exploration.lacking is not None and exploration.data is not None:
@@ -249,6 +252,27 @@ class ConfigureTab(TabBody):
     def _list_file(self, corpus: str) -> None:
         if corpus not in CATALOGUE:
             self.files = [corpus, *(file for file in self.files if file != corpus)][:_MOST_FILES]
+
+    def action_tokens(self) -> None:
+        """Every token of the text in a table."""
+        wrong = next((path for path in self.form.problems if path.startswith("data.")), None)
+        if wrong is not None:
+            self._refuse(wrong, self.form.problems[wrong])
+            return
+        note = self._other_tokens()
+        self.gpt.push_screen(TokenDialog(self.gpt.session, self.state.nearest_config().data, note))
+
+    def _other_tokens(self) -> str:
+        """Why a run would have other tokens than those of the text, empty where it would not."""
+        origin = self.state.origin
+        return f"Tokens counted anew; the run uses those of {origin.name}." if origin is not None else ""
+
+    def _better_from_a_model(self) -> str:
+        """What helps who trains a new model on conversations, empty for other texts."""
+        facts = self.exploration.facts
+        if facts is None or not facts.answers:
+            return ""
+        return "A model that knows such texts already learns to answer sooner: Models, c continues one on this."
 
     @work(group="dialog", exclusive=True)
     async def action_browse(self) -> None:

@@ -166,7 +166,7 @@ def course_of(run: RunSummary, record: RunRecord, history: RunHistory | None) ->
         progress=run.progress,
         last_checkpoint=run.last_checkpoint,
         error=run.error,
-        n_train_tokens=record.data.n_train_tokens,
+        n_train_tokens=_epoch_tokens(record),
         from_weights=record.from_model or record.fork_step is not None,
     )
     last, bounds = (history.last_step, history.bounds()) if history is not None else (None, None)
@@ -187,6 +187,13 @@ def course_of(run: RunSummary, record: RunRecord, history: RunHistory | None) ->
             if (point := history.at(e.step)) is not None
         ],
     )
+
+
+def _epoch_tokens(record: RunRecord) -> int:
+    """The training tokens; of a mix, those that are read until the main corpus was read once."""
+    if not record.config.data.mix:
+        return record.data.n_train_tokens
+    return int(record.data.rows_per_epoch * record.config.model.n_positions)
 
 
 def _values(spans: Sequence[tuple[float, float, float]]) -> list[float]:

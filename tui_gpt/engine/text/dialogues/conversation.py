@@ -20,11 +20,23 @@ Conversation = tuple[Message, ...]
 
 
 def as_conversation(messages: Iterable[Message]) -> Conversation:
-    """The messages as they are learned from: without space around them, and with an answer as the last.
+    """The messages as they are learned from: `in_turns`, and with an answer as the last; the rest of it goes.
 
-    Messages of one role in a row become one, with a blank line between them; empty ones go, and so does what nobody
-    answers at the end. Empty where nothing is answered. Raises ValueError, the rest of a sentence, for a system message
-    that is not the first.
+    Empty where nothing is answered. Raises ValueError, the rest of a sentence, for a system message that is not the
+    first.
+    """
+    joined = in_turns(messages)
+    if any(message.role == "system" for message in joined[1:]):
+        raise ValueError("has a system message after others, and it can only be the first")
+    while joined and joined[-1].role != "assistant":
+        joined.pop()
+    return tuple(joined) if any(message.role == "user" for message in joined) else ()
+
+
+def in_turns(messages: Iterable[Message]) -> list[Message]:
+    """The messages as a model knows them: without space around them and without empty ones.
+
+    Those of one role in a row become one, with a blank line between them.
     """
     joined: list[Message] = []
     for role, content in messages:
@@ -33,13 +45,9 @@ def as_conversation(messages: Iterable[Message]) -> Conversation:
             continue
         if joined and joined[-1].role == role:
             joined[-1] = Message(role, f"{joined[-1].content}\n\n{text}")
-        elif role == "system" and joined:
-            raise ValueError("has a system message after others, and it can only be the first")
         else:
             joined.append(Message(role, text))
-    while joined and joined[-1].role != "assistant":
-        joined.pop()
-    return tuple(joined) if any(message.role == "user" for message in joined) else ()
+    return joined
 
 
 def as_text(conversation: Conversation) -> str:

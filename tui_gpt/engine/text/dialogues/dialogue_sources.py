@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ from tui_gpt.core.fetched import missing
 from tui_gpt.core.hub_corpus import parse_hub_corpus
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.engine.text.dialogues.conversation import Conversation, as_conversation
-from tui_gpt.engine.text.dialogues.question_answer import read_conversations
+from tui_gpt.engine.text.dialogues.question_answer import begins_with_mark, read_conversations
 from tui_gpt.engine.text.dialogues.row_forms import RowForm, find_form
 from tui_gpt.engine.text.formats import jsonl, parquet, separated
 from tui_gpt.engine.text.formats.document_files import delimiter_of, lie_of, read_format
-from tui_gpt.engine.text.formats.tables import text_lines
-from tui_gpt.engine.text.reading import find_files, text_problem, unreadable
+from tui_gpt.engine.text.formats.tables import TEXT, shown, text_lines
+from tui_gpt.engine.text.reading import find_files, text_problem, unreadable, walk
 from tui_gpt.engine.text.sources import states_of
 
 Progress = Callable[[str, float], None]
@@ -33,6 +33,10 @@ _FORMS = (
     "a list `messages` of role and content, ShareGPT's `conversations`, `instruction` with `output`, `question` with "
     "`answer`, or `prompt` with `response`"
 )
+
+
+_TWICE = ("several",)
+"""The kinds of a column whose name is no name."""
 
 
 class DialogueSource(ABC):
@@ -65,10 +69,13 @@ class DialogueSource(ABC):
 def holds_conversations(data: DataConfig, progress: Progress, *, fetch: bool) -> bool:
     """Whether the configured corpus is one of conversations; a data set of the Hub is fetched to know, if it may be.
 
-    Raises CorpusError where there is none of that name, or it cannot be fetched, and what `progress` raises.
+    Of a folder its first table tells. Raises CorpusError where there is none of that name, where it cannot be what the
+    configuration says or cannot be fetched, and what `progress` raises.
     """
     info = find(data.corpus)
     if info.kind == "conversations":
+        if data.form == "text":
+            raise CorpusError(f"{info.name} is a corpus of conversations; leave data.form at auto")
         return True
     if data.form != "auto":
         return data.form == "conversations"
@@ -87,8 +94,7 @@ def _first_table(info: CorpusInfo, data: DataConfig, progress: Progress, *, fetc
             return None
         path = _tables_of(info, data, progress)[0]
     elif path is not None and path.is_dir():
-        tables = (each for each in sorted(path.rglob("*")) if format_of(each.name).is_table and each.is_file())
-        path = next(tables, None)
+        path = next((each for each in walk(path, []) if format_of(each.name).is_table), None)
     return path if path is not None and format_of(path.name).is_table else None
 
 
@@ -123,17 +129,23 @@ def _form_of(path: Path, data: DataConfig, *, sure: bool) -> RowForm | None:
     kind = format_of(path.name)
     if (lie := lie_of(path, kind)) is not None:
         raise CorpusError(f"{path} {lie}")
-    return find_form(_columns(path, kind, data), data.column, sure=sure)
+    columns = _columns(path, kind, data)
+    form = find_form(columns, data.column, sure=sure)
+    if form is not None and (twice := next((name for name in form.columns if columns[name] == _TWICE), None)):
+        raise CorpusError(f"{path} has several columns called {shown(twice)}; rename the others")
+    return form
 
 
-def _columns(path: Path, kind: CorpusFormat, data: DataConfig) -> list[str]:
+def _columns(path: Path, kind: CorpusFormat, data: DataConfig) -> Mapping[str, Collection[str]]:
+    """Each with the kinds of its values."""
     match kind.content:
         case "parquet":
-            return parquet.column_names(path)
+            return parquet.column_kinds(path)
         case "jsonl":
-            return jsonl.field_names(path, read_format(path, kind, data))
+            return jsonl.field_kinds(path, read_format(path, kind, data))
         case _:
-            return separated.SeparatedRows(path, read_format(path, kind, data), delimiter_of(kind)).header
+            header = separated.SeparatedRows(path, read_format(path, kind, data), delimiter_of(kind)).header
+            return {name: _TWICE if header.count(name) > 1 else (TEXT,) for name in header}
 
 
 class _DialogueFiles(DialogueSource):
@@ -156,7 +168,7 @@ class _DialogueFiles(DialogueSource):
             if not kind.is_table:
                 problem = lie_of(path, kind) or text_problem(path, self._data.encoding, kind.compression)
                 self._forms[path] = None
-                return problem
+                return problem or self._unmarked(path, kind)
             form = _form_of(path, self._data, sure=True)
         except OSError as error:
             return str(unreadable(path, error)).removeprefix(f"{path} ")
@@ -165,6 +177,17 @@ class _DialogueFiles(DialogueSource):
             return f"has {wanted}; they can be {_FORMS}"
         self._forms[path] = form
         return None
+
+    def _unmarked(self, path: Path, kind: CorpusFormat) -> str | None:
+        """Why a text holds no questions, as the rest of a sentence: beside tables there often lie others."""
+        if begins_with_mark(text_lines(path, read_format(path, kind, self._data))):
+            return None
+        if ".json" in path.suffixes:
+            return "is JSON as a whole; write each conversation on a line of its own (jq -c '.[]'), and call it .jsonl"
+        return (
+            'does not begin with a question; begin its questions with "Q:" and their answers with "A:", or set '
+            "data.form=text"
+        )
 
     @property
     def n_bytes_expected(self) -> int:
@@ -223,7 +246,9 @@ class _DialogueFiles(DialogueSource):
             case _:
                 table = separated.SeparatedRows(path, read_format(path, kind, self._data), delimiter_of(kind))
                 for fields in table:
-                    yield f"in the row at line {table.line:,}", dict(zip(table.header, fields, strict=False))
+                    if len(fields) != len(table.header):
+                        raise table.uneven(fields)
+                    yield f"in the row at line {table.line:,}", dict(zip(table.header, fields, strict=True))
 
 
 class _BuiltinDialogues(DialogueSource):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from array import array
 from collections.abc import Callable, Iterator
@@ -27,7 +28,8 @@ from tui_gpt.engine.text.dialogues.packing import ANSWER, TURN
 from tui_gpt.engine.text.dialogues.prepared_dialogues import ENDS_FILE, MARKS_FILE, PreparedDialogues
 from tui_gpt.engine.text.given_tokenizer import GivenTokenizer
 from tui_gpt.engine.text.prepared import TRAIN_FILE, VALIDATION_FILE, open_prepared
-from tui_gpt.engine.text.survey import AUTO_CHAR_LIMIT
+from tui_gpt.engine.text.repeats import document_repeats
+from tui_gpt.engine.text.survey import AUTO_CHAR_LIMIT, evenly_spread
 from tui_gpt.engine.text.token_files import (
     MANIFEST_FILE,
     SCHEMA,
@@ -57,6 +59,8 @@ class _Survey:
     alphabet: str
     lengths: array[int]
     """Characters of each conversation."""
+    keys: array[int]
+    """By which each is known among the others."""
     n_bytes: int
     answers: int
     empty: int
@@ -157,11 +161,13 @@ class DialoguePreparation:
 
     def _survey(self) -> _Survey:
         expected = max(1, self._source.n_bytes_expected)
-        digest, lengths, alphabet = hashlib.sha256(), array("Q"), set[str]()
+        digest, lengths, keys, alphabet = hashlib.sha256(), array("Q"), array("Q"), set[str]()
         n_bytes = answers = 0
         sample = ""
         for conversation in self._source.conversations():
-            digest.update(_digest_of(conversation))
+            own = _digest_of(conversation)
+            digest.update(own)
+            keys.append(int.from_bytes(own[:8], "little"))
             lengths.append(sum(len(message.content) for message in conversation))
             for message in conversation:
                 alphabet.update(message.content)
@@ -175,7 +181,14 @@ class DialoguePreparation:
                 "and at least one is needed to learn from and one to measure by; choose more of them"
             )
         return _Survey(
-            digest.hexdigest(), "".join(sorted(alphabet)), lengths, n_bytes, answers, self._source.empty, sample
+            sha256=digest.hexdigest(),
+            alphabet="".join(sorted(alphabet)),
+            lengths=lengths,
+            keys=keys,
+            n_bytes=n_bytes,
+            answers=answers,
+            empty=self._source.empty,
+            sample=sample,
         )
 
     def _kind(self, surveyed: _Survey) -> TokenizerKind:
@@ -200,16 +213,14 @@ class DialoguePreparation:
 
                 self._report("training the tokenizer", 0.0)
                 size = max(257, self._data.bpe_vocab_size - N_CHAT_TOKENS)
-                return with_chat(train_bpe(self._training_texts(n_train, size), size))
+                return with_chat(train_bpe(self._training_texts(surveyed, n_train, size), size))
 
-    def _training_texts(self, n_train: int, vocab_size: int) -> Iterator[str]:
-        left = _BPE_SAMPLE_CHARACTERS_PER_TOKEN * vocab_size
-        for number, conversation in enumerate(self._source.conversations()):
-            if number >= n_train or left <= 0:
-                return
-            for message in conversation:
-                left -= len(message.content)
-                yield message.content
+    def _training_texts(self, surveyed: _Survey, n_train: int, vocab_size: int) -> Iterator[str]:
+        """Messages from all over the training part: sets are often sorted by what they are about."""
+        training = itertools.islice(self._source.conversations(), n_train)
+        texts = (message.content for conversation in training for message in conversation)
+        total = sum(surveyed.lengths[:n_train])
+        return evenly_spread(texts, total, _BPE_SAMPLE_CHARACTERS_PER_TOKEN * vocab_size)
 
     # ---- writing
 
@@ -257,6 +268,7 @@ class DialoguePreparation:
                 empty_rows=surveyed.empty,
                 shortest_document=min(surveyed.lengths),
                 longest_document=max(surveyed.lengths),
+                repeats=document_repeats(surveyed.keys, surveyed.lengths, sum(surveyed.lengths[:n_train])),
                 answers=surveyed.answers,
                 answer_tokens=train_record.n_answer_tokens + validation_record.n_answer_tokens,
             ),

@@ -20,9 +20,10 @@ from tui_gpt.engine.text.prepared import PreparedCorpus
 from tui_gpt.engine.text.token_files import DialogueRecord, DialogueRecords, TokenFile
 
 MARKS_FILE, ENDS_FILE = "{part}_marks.bin", "{part}_ends.bin"
+_LINE_TOKENS = 30
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DialoguePart:
     """The conversations to learn from, or those to measure by."""
 
@@ -35,12 +36,13 @@ class DialoguePart:
     """(n_conversations,): where each of them ends."""
     record: DialogueRecord
 
+    @lru_cache(maxsize=2)  # noqa: B019 - both parts of the corpus that was opened last
     def rows(self, n_positions: int) -> PackedRows:
         """The conversations in rows of so many tokens."""
         return PackedRows(self.tokens.tokens, self.marks, self.ends, n_positions)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PreparedDialogues(PreparedCorpus):
     """Conversations, of which the answers are learned."""
 
@@ -48,9 +50,6 @@ class PreparedDialogues(PreparedCorpus):
     """Training and validation."""
     question: str
     """The first one of the validation part: what samples answer."""
-
-    def __hash__(self) -> int:
-        return hash(self.folder)
 
     @property
     def format(self) -> ChatFormat:
@@ -64,14 +63,31 @@ class PreparedDialogues(PreparedCorpus):
         record = self.parts[1].record
         return record.n_answer_tokens / max(1, record.answer_bytes)
 
+    def first_line(self) -> tuple[str, list[int]]:
+        """The beginning of the first conversation as it is learned: with the tokens that stand around its messages."""
+        ids = [int(token) for token in self.train.tokens[: min(_LINE_TOKENS, int(self.parts[0].ends[0]))]]
+        return self.tokenizer.decode(ids), ids
+
     def batches(self, config: RunConfig) -> Batches:
         """What a run of that configuration learns from. Raises ValueError where no answer fits into a row."""
         return PackedBatches.of(self.parts[0].rows(config.model.n_positions), config)
 
-    @lru_cache(maxsize=1)  # noqa: B019 - one corpus is open as long as its trainer lives
     def validation_rows(self, n_positions: int) -> PackedRows:
         """The validation part in rows of so many tokens."""
         return self.parts[1].rows(n_positions)
+
+    def left_out(self, n_positions: int) -> str:
+        """A sentence on the answers of the training part that no row of so many tokens can hold; empty for none."""
+        part = self.parts[0]
+        rows = part.rows(n_positions)
+        lost = part.record.n_answer_tokens - rows.n_targets
+        if not lost:
+            return ""
+        answers = "an answer ends" if rows.n_cut == 1 else f"{rows.n_cut:,} answers end"
+        return (
+            f"{answers} beyond {n_positions:,} tokens from the beginning of the question; what is beyond, {lost:,} of "
+            f"{part.record.n_answer_tokens:,} tokens of answers, is not learned"
+        )
 
     def require_length(self, n_positions: int, *, can_shorten: bool = True) -> None:
         """Raises CorpusError when a part has no answer that fits into a context of `n_positions` with its question.

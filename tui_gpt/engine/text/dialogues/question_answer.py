@@ -42,5 +42,11 @@ def read_conversations(lines: Iterator[str]) -> Iterator[tuple[int, list[Message
         yield began, _joined(messages)
 
 
+def begins_with_mark(lines: Iterator[str]) -> bool:
+    """Whether the first line with something on it says who speaks."""
+    first = next((line for line in lines if line.strip()), "")
+    return _MARK.fullmatch(first) is not None
+
+
 def _joined(messages: list[tuple[Role, list[str]]]) -> list[Message]:
     return [Message(role, "\n".join(lines)) for role, lines in messages]

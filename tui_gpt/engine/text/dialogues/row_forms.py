@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from tui_gpt.engine.text.dialogues.conversation import Conversation, Message, Role, as_conversation
-from tui_gpt.engine.text.formats.tables import shown
+from tui_gpt.engine.text.formats.tables import MESSAGES, TEXT, shown
 
 Row = Mapping[str, Any]
 """The fields of a row by name, as JSON values."""
@@ -30,10 +30,15 @@ _PAIRS = (
     ("instruction", "output"),
     ("instruction", "response"),
     ("question", "answer"),
+    ("question", "response"),
     ("prompt", "completion"),
     ("prompt", "response"),
     ("user", "assistant"),
 )
+_ABOVE = ("system", "system_prompt")
+"""What is read before everything."""
+_BELOW = ("input", "context")
+"""What a question is about."""
 _TEXTS = ("text", "content")
 
 
@@ -51,31 +56,48 @@ class RowForm:
         return as_conversation(self.read(row))
 
 
-def find_form(columns: Collection[str], column: str = "", *, sure: bool = False) -> RowForm | None:
-    """The form of rows with these columns; None where they look like none.
+def find_form(columns: Mapping[str, Collection[str]], column: str = "", *, sure: bool = False) -> RowForm | None:
+    """The form of rows with these columns, each with the kinds of its values; None where they look like none.
 
-    `column` names the one of a list of messages. A table with a column of text beside pairs of a question and an
-    answer is taken for one of texts, unless one is `sure` that it holds conversations.
+    `column` names the one of a list of messages. Unless one is `sure` that a table holds conversations, it is taken for
+    one of texts where its values are of other kinds than conversations need, or where a column of text stands beside a
+    question and an answer.
     """
     if column:
         return RowForm((column,), partial(_listed, name=column)) if column in columns else None
-    for name in _LISTS:
-        if name in columns:
-            return RowForm((name,), partial(_listed, name=name))
+    lists = [name for name in _LISTS if name in columns]
+    for name in lists:
+        if MESSAGES in columns[name]:
+            above = _first_text(columns, _ABOVE)
+            return RowForm((*above, name), partial(_listed, name=name, above=above))
     for asked, answered in _PAIRS:
-        if asked in columns and answered in columns:
+        if asked in columns and answered in columns and (sure or _are_texts(columns, asked, answered)):
             if not sure and asked != "instruction" and any(text in columns for text in _TEXTS):
                 return None
-            extra = tuple(name for name in ("system", "input") if name in columns and name not in (asked, answered))
-            return RowForm((*extra, asked, answered), partial(_paired, asked=asked, answered=answered))
-    return None
+            above, below = _first_text(columns, _ABOVE), _first_text(columns, _BELOW)
+            read = partial(_paired, above=above, asked=(asked, *below), answered=answered)
+            return RowForm((*above, *below, asked, answered), read)
+    return RowForm((lists[0],), partial(_listed, name=lists[0])) if lists and sure else None
 
 
-def _paired(row: Row, asked: str, answered: str) -> Iterator[Message]:
-    """Alpaca's form and plain pairs; Alpaca's `input` stands below its `instruction`."""
-    question = "\n\n".join(filter(None, (_text(row, asked), _text(row, "input"))))
-    for role, content in (("system", _text(row, "system")), ("user", question), ("assistant", _text(row, answered))):
-        yield Message(_SPEAKERS[role], content)
+def _are_texts(columns: Mapping[str, Collection[str]], *names: str) -> bool:
+    return all(set(columns[name]) == {TEXT} for name in names)
+
+
+def _first_text(columns: Mapping[str, Collection[str]], names: Collection[str]) -> tuple[str, ...]:
+    """The first of these columns that holds texts, or none; where the first rows hold nothing, later ones may."""
+    return tuple(name for name in names if name in columns and set(columns[name]) <= {TEXT})[:1]
+
+
+def _paired(row: Row, above: tuple[str, ...], asked: tuple[str, ...], answered: str) -> Iterator[Message]:
+    """Alpaca's form and plain pairs; what a question is about stands below it."""
+    yield from _systems(row, above)
+    yield Message("user", "\n\n".join(filter(None, (_text(row, name) for name in asked))))
+    yield Message("assistant", _text(row, answered))
+
+
+def _systems(row: Row, names: tuple[str, ...]) -> Iterator[Message]:
+    return (Message("system", _text(row, name)) for name in names)
 
 
 def _text(row: Row, name: str) -> str:
@@ -87,8 +109,9 @@ def _text(row: Row, name: str) -> str:
     return value
 
 
-def _listed(row: Row, name: str) -> Iterator[Message]:
+def _listed(row: Row, name: str, above: tuple[str, ...] = ()) -> Iterator[Message]:
     """The `messages` form (role, content), and that of ShareGPT (from, value)."""
+    yield from _systems(row, above)
     messages = row.get(name)
     if messages is None:
         return

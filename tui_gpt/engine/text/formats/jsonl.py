@@ -10,7 +10,15 @@ from typing import Any
 import msgspec
 
 from tui_gpt.core.errors import CorpusError
-from tui_gpt.engine.text.formats.tables import TEXT, RowCount, choose_column, shown, text_lines
+from tui_gpt.engine.text.formats.tables import (
+    MESSAGES,
+    SPEAKER_FIELDS,
+    TEXT,
+    RowCount,
+    choose_column,
+    shown,
+    text_lines,
+)
 
 _HEAD_LINES = 100
 _HEAD_CHARACTERS = 1 << 22
@@ -48,13 +56,29 @@ def _kind(raw: msgspec.Raw) -> str:
     return _KINDS.get(bytes(memoryview(raw)[:1]), "number")
 
 
-def field_names(path: Path, blocks: Iterator[str]) -> list[str]:
-    """The names of the fields in the first lines. Raises CorpusError for lines that are broken."""
-    names: dict[str, None] = {}
+def field_kinds(path: Path, blocks: Iterator[str]) -> dict[str, set[str]]:
+    """The fields in the first lines and the kinds of their values, MESSAGES among them. Raises CorpusError."""
+    kinds: dict[str, set[str]] = {}
+    read = 0
     for number, line in enumerate(itertools.islice(text_lines(path, blocks), _HEAD_LINES), 1):
         if line.strip() and isinstance(row := _row(path, number, line), dict):
-            names |= dict.fromkeys(row)
-    return list(names)
+            for name, raw in row.items():
+                kind = MESSAGES if _holds_messages(raw) else _kind(raw)
+                kinds.setdefault(name, set()).update(filter(None, [kind]))
+        read += len(line)
+        if read > _HEAD_CHARACTERS:
+            break
+    return kinds
+
+
+def _holds_messages(raw: msgspec.Raw) -> bool:
+    if _kind(raw) != "list":
+        return False
+    try:
+        found = msgspec.json.decode(raw, type=list[dict[str, msgspec.Raw]])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+    return bool(found) and any(name in found[0] for name in SPEAKER_FIELDS)
 
 
 def read_objects(path: Path, blocks: Iterator[str], columns: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:

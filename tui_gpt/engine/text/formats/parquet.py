@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tui_gpt.core.errors import CorpusError
-from tui_gpt.engine.text.formats.tables import LONGEST_ROW, TEXT, NoTextColumnError, RowCount, choose_column, shown
+from tui_gpt.engine.text.formats.tables import (
+    LONGEST_ROW,
+    MESSAGES,
+    SPEAKER_FIELDS,
+    TEXT,
+    NoTextColumnError,
+    RowCount,
+    choose_column,
+    shown,
+)
 
 _BUFFER_BYTES = 1 << 20
 _BATCH_ROWS = 16
@@ -67,10 +76,20 @@ def read_rows(path: Path, column: str, errors: Literal["strict", "replace"], cou
                     count.empty += 1
 
 
-def column_names(path: Path) -> list[str]:
-    """The names of the columns, by the footer alone. Raises CorpusError."""
+def column_kinds(path: Path) -> dict[str, set[str]]:
+    """The columns and the kinds of their values, MESSAGES among them, by the footer alone. Raises CorpusError."""
     with _open(path) as file:
-        return list(file.schema_arrow.names)
+        kinds: dict[str, set[str]] = {}
+        for field in file.schema_arrow:
+            kinds.setdefault(field.name, set()).add(MESSAGES if _holds_messages(field.type) else _kind(field.type))
+        return kinds
+
+
+def _holds_messages(kind: Any) -> bool:
+    message = getattr(kind, "value_type", None)
+    if message is None or not str(message).startswith("struct<"):
+        return False
+    return any(message.field(number).name in SPEAKER_FIELDS for number in range(message.num_fields))
 
 
 def read_whole_rows(path: Path, columns: Collection[str]) -> Iterator[dict[str, Any]]:

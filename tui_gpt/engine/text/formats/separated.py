@@ -74,6 +74,13 @@ class SeparatedRows:
             if row:  # an empty line is none
                 yield row
 
+    def uneven(self, row: list[str]) -> CorpusError:
+        """The refusal of a row that has more or fewer fields than the header."""
+        return CorpusError(
+            f"{self._path} has {len(row):,} fields in the row at line {self.line:,}, and its header has "
+            f"{len(self.header):,}; put fields that hold the delimiter between quotes, or mend the row"
+        )
+
 
 def _fields(header: str, delimiter: str) -> list[str]:
     try:
@@ -99,10 +106,7 @@ def read_rows(path: Path, blocks: Iterator[str], column: str, delimiter: str, co
     place, width = rows.header.index(column), len(rows.header)
     for row in rows:
         if len(row) != width:
-            raise CorpusError(
-                f"{path} has {len(row):,} fields in the row at line {rows.line:,}, and its header has {width:,}; put "
-                "fields that hold the delimiter between quotes, or mend the row"
-            )
+            raise rows.uneven(row)
         text = row[place]
         del row
         if text:

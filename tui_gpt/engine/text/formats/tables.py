@@ -13,6 +13,9 @@ LONGEST_ROW = 128 << 20
 BLOCK_CHARACTERS = 1 << 20
 TEXT = "text"
 """The kind of a value that is text."""
+MESSAGES = "list of messages"
+"""The kind of a list of objects that say who spoke, under one of SPEAKER_FIELDS."""
+SPEAKER_FIELDS = ("role", "from")
 
 _USUAL_COLUMNS = ("text", "content")
 _SHOWN_COLUMNS = 12

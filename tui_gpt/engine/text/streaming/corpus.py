@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -91,6 +92,14 @@ class StreamedCorpus(PreparedCorpus):
     is_complete: bool
     """Whether everything was here when it was opened; else what `train` and `facts` say of the whole is estimated."""
 
+    @property
+    def train_sha256(self) -> str:
+        return sha256_of([part.record.tokens.sha256 for part in _open_parts(self.folder, self.train.dtype)])
+
+    def train_tokens(self) -> Iterator[NDArray[Any]]:
+        for part in _open_parts(self.folder, self.train.dtype):
+            yield part.tokens
+
     def batches(self, config: RunConfig) -> Batches:
         dtype = self.train.dtype
 
@@ -162,7 +171,7 @@ def read_head(folder: Path) -> Head | None:
     return head
 
 
-def require_intact(folder: Path) -> None:
+def require_intact_parts(folder: Path) -> None:
     """Compare every byte of what was made in a folder with its hash. Raises CorpusError naming what is damaged."""
     head = read_head(folder)
     if head is None:
