@@ -31,7 +31,7 @@ from tui_gpt.engine.text.tokenizer_files import load_tokenizer
 PROBLEM_FILE = "feeder.json"
 
 _LARGEST_BYTES = 1 << 16
-_PAUSES = (2.0, 5.0, 15.0, 30.0)
+_PAUSES = (1.0, 3.0, 5.0, 10.0)
 """Seconds before it tries again, the last of them again and again."""
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 4.0
