@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-Way = Literal["well", "wrong", "breaks", "long", "short", "endless", "stalls", "loop", "404", "500", "no range", "part"]
+Way = Literal[
+    "well", "wrong", "breaks", "long", "short", "endless", "stalls", "loop", "404", "500", "no range", "part", "held"
+]
 
 
 class Web(ThreadingHTTPServer):
@@ -25,6 +27,10 @@ class Web(ThreadingHTTPServer):
         """The way and the range of every request."""
         self.released = threading.Event()
         """Set, nothing is held back any more."""
+        self.gate = 0
+        """How many bytes of the file are sent, and no more for now, where it is held."""
+        self.is_down = False
+        """Whether every connection is broken off before anything is sent."""
 
     def handle_error(self, *_: object) -> None:
         """Who asked has had enough, which is what is tested."""
@@ -45,6 +51,9 @@ class _Answer(BaseHTTPRequestHandler):
         way = self.path.split("/")[1]
         part = self.headers.get("Range")
         self.server.asked.append((way, part))
+        if self.server.is_down:
+            self.close_connection = True
+            return
         content = self.server.content
         if way in ("404", "500"):
             self._head(int(way), 0)
@@ -70,12 +79,25 @@ class _Answer(BaseHTTPRequestHandler):
             self.wfile.write(body[: 10_000 if start == 0 else 0])
             self.wfile.flush()
             self.server.released.wait(30)
+        elif way == "held":
+            self._held(start, body)
         elif way in ("breaks", "no-range"):
             self.wfile.write(body[: self.server.breaks_after])
         else:
             self.wfile.write(body[:claimed])
         if way != "well":
             self.close_connection = True
+
+    def _held(self, start: int, body: bytes) -> None:
+        sent = 0
+        while sent < len(body) and not self.server.is_down:
+            until = len(body) if self.server.released.is_set() else min(len(body), self.server.gate - start)
+            if until > sent:
+                self.wfile.write(body[sent:until])
+                self.wfile.flush()
+                sent = until
+            else:
+                self.server.released.wait(0.01)
 
     def _head(self, status: int, length: int, start: int = 0) -> None:
         self.send_response(status)

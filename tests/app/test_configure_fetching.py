@@ -53,7 +53,7 @@ def test_a_corpus_of_the_network_is_fetched_when_somebody_says_so(
                 tab.query_one("#corpora", OptionList).highlighted = place
                 if corpus == "tinystories":
                     await pilot.press("enter")
-            await until(pilot, lambda: "TinyStories is not on this machine yet. About 65 MB, from" in shown(pane))
+            await until(pilot, lambda: "TinyStories is not on this machine yet. About 50 MB, from" in shown(pane))
 
             tab.form.put("data.corpus", "hub:a/foxes")
             await until(pilot, lambda: "An amount that only the Hub knows" in shown(pane))

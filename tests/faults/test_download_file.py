@@ -46,7 +46,7 @@ def refused(server: Web, path: Path, *ways: Way) -> str:
         fetched(server, path, *ways)
     sentence = str(caught.value)
     assert "\n" not in sentence and len(sentence) < 700
-    assert "stories, python and python-docs or files of your own" in sentence
+    assert "stories, python, python-docs and conversations or files of your own" in sentence
     assert not path.exists()
     return sentence
 

@@ -143,7 +143,7 @@ def test_without_a_network_there_is_a_sentence_or_what_was_fetched(place: Place)
     for surroundings in ({"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}):
         for name in ("hub:a/foxes", "wikitext-2") if "HF_HUB_OFFLINE" in surroundings else ("hub:a/foxes",):
             refusal = place.refusal("corpora", "show", name, **surroundings)
-            assert "stories, python and python-docs or files of your own" in refusal
+            assert "stories, python, python-docs and conversations or files of your own" in refusal
             assert ("switched off" in refusal) == ("HF_HUB_OFFLINE" in surroundings)
     told = place.facts("hub:a/foxes")
     assert place.facts("hub:a/foxes", HF_HUB_OFFLINE="1")["sha256"] == told["sha256"]

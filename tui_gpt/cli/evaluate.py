@@ -169,11 +169,11 @@ def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressL
 
     data = _own_data(source)
     try:
-        prepared = prepare(data, progress=progress)
+        prepared = prepare(data, progress=progress, whole=False)
         _require_same_text(source, prepared)
         if not _has_tokenizer_of(source, prepared):
             # A model that continues another one keeps that one's tokenizer, whatever its text would have given.
-            prepared = prepare(data, tokenizer=loaded.tokenizer, progress=progress)
+            prepared = prepare(data, tokenizer=loaded.tokenizer, progress=progress, whole=False)
     except CorpusError as error:
         raise CorpusError(f"the text that {source.title} was trained on cannot be had ({error}); give a FILE") from None
     if not _has_tokenizer_of(source, prepared):

@@ -138,7 +138,7 @@ def _prepared(config: RunConfig) -> PreparedCorpus:
 
     progress = ProgressLine()
     try:
-        return prepare(config.data, progress=progress)
+        return prepare(config.data, progress=progress, whole=False)
     finally:
         progress.done()
 

@@ -97,11 +97,12 @@ def show(name: str, as_json: bool) -> None:
         return
     status, record, execution = run.status(), run.record, run.execution()
     model, data = record.config.model, record.data
+    about = "about " if data.is_estimated else ""
     compiled = ", compiled" if execution and execution.compile else ""
     pairs = [
         ("error", status.error if status and status.error else ""),
         *(("warning", warning) for warning in (status.warnings if status else ())),
-        ("corpus", f"{data.source}, {data.n_train_tokens:,} + {data.n_validation_tokens:,} tokens"),
+        ("corpus", f"{data.source}, {about}{data.n_train_tokens:,} + {data.n_validation_tokens:,} tokens"),
         ("tokenizer", f"{data.tokenizer}, {data.vocab_size} tokens"),
         ("model", f"{model.family}, {model.n_layer} layers x {model.n_embd}, context {model.n_positions}"),
         (

@@ -245,11 +245,12 @@ def _description(run: Run) -> str:
     ends = (("minute", train.max_minutes), ("step", train.max_steps), ("epoch", train.max_epochs))
     unit, count = next((unit, count) for unit, count in ends if count is not None)
     end = f"{count:g} {unit}{'' if count == 1 else 's'}"
+    about = "about " if data.is_estimated else ""
     continued = f" from {record.parent}" if record.parent else ""
     lora = f" ({trained_parameters(model, train) / 1e6:.2f} M learn, by LoRA)" if train.lora_rank else ""
     return (
         f"{run.name}{continued}: {model.family}, {model.n_layer} layers x {model.n_embd}, context {model.n_positions}, "
-        f"{parameters(model).total / 1e6:.2f} M parameters{lora}; {data.source}, {data.n_train_tokens:,} tokens "
+        f"{parameters(model).total / 1e6:.2f} M parameters{lora}; {data.source}, {about}{data.n_train_tokens:,} tokens "
         f"({data.tokenizer}, {data.vocab_size}); {end}"
     )
 

@@ -59,6 +59,8 @@ class CorpusInfo(msgspec.Struct, frozen=True, kw_only=True):
     train: RemoteFile | None = None
     validation: RemoteFile | None = None
     """A file of its own to validate on."""
+    validation_documents: int = 0
+    """How many documents of that file are validated on; 0: all."""
     hub_train: str = ""
     """Of data sets of the Hub: the splits to train and, where it has one of its own, to validate on."""
     hub_validation: str = ""
@@ -161,6 +163,7 @@ CATALOGUE: dict[str, CorpusInfo] = {
                 sha256="94e431816c4cce81ff71e4408ff8d3bda9a42e8d2663986697c3954288cb38b4",
                 sources=(_TINYSTORIES + "TinyStories-valid.txt",),
             ),
+            validation_documents=5_000,
             documents=50_000,
             clean=True,
             shuffle_seed=1337,

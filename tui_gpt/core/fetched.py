@@ -109,10 +109,26 @@ def _state_file(part: Path) -> Path:
 
 def text_here(info: CorpusInfo, file: RemoteFile, documents: int) -> Path | None:
     """Where the first so many documents (0: all) of a file of the catalogue can be read; None: not all are here."""
-    path = downloads_folder(info.name) / file.name
+    return file_here(info.name, file, documents)
+
+
+def file_here(corpus: str, file: RemoteFile, documents: int) -> Path | None:
+    """As `text_here`, of the corpus of that name."""
+    path = downloads_folder(corpus) / file.name
     if is_whole(path, file.n_bytes):
         return path
     return part_of(path) if documents and read_part(path).documents >= documents else None
+
+
+def bytes_here(corpus: str, file: RemoteFile) -> int:
+    """How much of a file of the catalogue has come, as far as anybody can see; not all of it is sure to be kept."""
+    path = downloads_folder(corpus) / file.name
+    for place in (path, part_of(path)):
+        try:
+            return place.stat().st_size
+        except OSError:
+            continue
+    return 0
 
 
 def read_hub_files(corpus: HubCorpus) -> HubFiles | None:
@@ -167,7 +183,7 @@ def missing(data: DataConfig) -> Missing | None:
         return None
     wanted = with_own_choices(data).max_documents or 0
     n_bytes: int | None = 0
-    for file, documents in ((info.train, wanted), (info.validation, 0)):
+    for file, documents in ((info.train, wanted), (info.validation, info.validation_documents)):
         if file is None or text_here(info, file, documents) is not None:
             continue
         have = read_part(downloads_folder(info.name) / file.name).n_bytes

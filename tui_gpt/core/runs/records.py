@@ -17,6 +17,7 @@ from tui_gpt.core.config import RunConfig
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.files import write_bytes
 from tui_gpt.core.runs.plain_files import read_regular, reason
+from tui_gpt.core.streams import StreamPlan
 
 RUN_FILE = "run.json"
 OWNER_FILE = "owner.json"
@@ -63,6 +64,10 @@ class DataRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Sequences in which everything is visited once; 0: as many as windows of the context fit into the tokens."""
     tokens_per_byte: Annotated[float, Meta(ge=0)] = 0.0
     """Of the validation text that is predicted; 0: its tokens over its bytes."""
+    stream: StreamPlan | None = None
+    """How the text is made part by part, where it is learned from while it arrives; None for one that is read whole."""
+    is_estimated: bool = False
+    """Whether `n_train_tokens`, `train_bytes` and `rows_per_epoch` are what was expected of a text still arriving."""
 
 
 class RunRecord(Record, frozen=True, kw_only=True):

@@ -53,6 +53,15 @@ class _PeerError(Exception):
         """Whether asking again would be of no use."""
 
 
+class NotFetchedError(CorpusError):
+    """No source gave the file."""
+
+    def __init__(self, title: str, reason: str) -> None:
+        super().__init__(not_fetched(title, reason))
+        self.what = f"{title} cannot be fetched: {_or_offline(reason)}"
+        """What happened, without what to do."""
+
+
 def fetch_file(title: str, file: RemoteFile, path: Path, progress: Progress, *, documents: int = 0) -> None:
     """See to it that the file lies at `path`, or its first `documents` documents in what has come of it.
 
@@ -69,18 +78,22 @@ def fetch_file(title: str, file: RemoteFile, path: Path, progress: Progress, *, 
             if reason is None:
                 return
             reasons.append(reason)
-    raise CorpusError(not_fetched(title, ", and ".join(dict.fromkeys(reasons))))
+    raise NotFetchedError(title, ", and ".join(dict.fromkeys(reasons)))
 
 
 def not_fetched(title: str, reason: str) -> str:
     """The sentence that says why something is not there, and what works without a network."""
-    if huggingface_hub.constants.is_offline_mode():
-        reason = "the network is switched off (HF_HUB_OFFLINE)"
+    reason = _or_offline(reason)
     names = f"{', '.join(BUILT_IN[:-1])} and {BUILT_IN[-1]}"
     return (
         f"{title} cannot be fetched: {reason}; go online and try again, or train on {names} or files of your own, "
         "which need no network"
     )
+
+
+def _or_offline(reason: str) -> str:
+    offline = huggingface_hub.constants.is_offline_mode()
+    return "the network is switched off (HF_HUB_OFFLINE)" if offline else reason
 
 
 @contextmanager

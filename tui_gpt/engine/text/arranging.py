@@ -61,9 +61,17 @@ class Arrangement:
             part = list(itertools.islice(texts, PART_DOCUMENTS))
             if not part:
                 return
-            kept = [text for text in part if text]
-            _shuffle(kept, self.shuffle_seed, number)
-            yield from map(as_document, kept)
+            yield from map(as_document, self._in_order(part, number))
+
+    def part_to_train_on(self, texts: Iterable[str], number: int, counts: Counter[str]) -> list[str]:
+        """One part, of which these are all documents, in the order in which it is learned from."""
+        return self._in_order(self._texts(map(as_document, texts), counts), number)
+
+    def _in_order(self, texts: Iterable[str], part: int) -> list[str]:
+        kept = [text for text in texts if text]
+        if self.shuffle_seed is not None:
+            _shuffle(kept, self.shuffle_seed, part)
+        return kept
 
     def to_validate_on(self, documents: Iterable[Document], counts: Counter[str]) -> Iterator[Document]:
         """All documents in their order, cleaned up; those that are left out for their own sake are left out here."""

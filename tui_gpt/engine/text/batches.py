@@ -32,15 +32,19 @@ def _mix(values: npt.NDArray[np.uint64], key: np.uint64) -> npt.NDArray[np.uint6
     return (z ^ (z >> np.uint64(31))) & _MASK
 
 
-def _key(seed: int, epoch: int) -> int:
+def epoch_key(seed: int, epoch: int, part: int | None = None) -> int:
+    """The key of an epoch's order; with `part`, that of one part of the text."""
     # Hashed one after the other: a sum would make the second epoch of a seed the first one of the next.
     hashed = _mix(np.array([seed], dtype=np.uint64), np.uint64(0))
-    return int(_mix(hashed << np.uint64(20), np.uint64(epoch))[0])
+    hashed = _mix(hashed << np.uint64(20), np.uint64(epoch))
+    if part is not None:
+        hashed = _mix(hashed << np.uint64(20), np.uint64(part))
+    return int(hashed[0])
 
 
 def seed_of_part(seed: int, part: int) -> int:
     """A seed of its own for each corpus of a mix; the first one has the run's."""
-    return _key(seed, _FIRST_PART + part) if part else seed
+    return epoch_key(seed, _FIRST_PART + part) if part else seed
 
 
 def permute(indices: npt.NDArray[np.int64], size: int, key: int) -> npt.NDArray[np.int64]:
@@ -106,7 +110,7 @@ def shuffled(numbers: npt.NDArray[np.int64], size: int, seed: int) -> npt.NDArra
     result = np.empty_like(numbers)
     for epoch in np.unique(epochs):
         here = epochs == epoch
-        result[here] = permute(places[here], size, _key(seed, int(epoch)))
+        result[here] = permute(places[here], size, epoch_key(seed, int(epoch)))
     return result
 
 
@@ -145,7 +149,7 @@ class WindowBatches(Batches):
         result = np.empty_like(numbers)
         for epoch in np.unique(epochs):
             here = epochs == epoch
-            key = _key(self._seed, int(epoch))
+            key = epoch_key(self._seed, int(epoch))
             offset = key % (self._slack + 1)
             result[here] = permute(places[here], self.windows_per_epoch, key) * self._length + offset
         return result

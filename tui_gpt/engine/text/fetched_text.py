@@ -142,7 +142,8 @@ def _of_files(info: CorpusInfo, train: RemoteFile, data: DataConfig, progress: P
     path = _here(info, train, wanted, progress)
     validation = None
     if info.validation is not None:
-        validation = _Text((document_file(_here(info, info.validation, 0, progress), data),))
+        most = info.validation_documents
+        validation = _Text((document_file(_here(info, info.validation, most, progress), data),), most or None)
     return FetchedSource(
         info, _Text((document_file(path, data),), wanted or None), validation, ["text", data.separator]
     )

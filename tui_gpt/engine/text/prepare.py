@@ -18,6 +18,8 @@ from tui_gpt.core import files, locations
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.given_files import read_given
+from tui_gpt.core.streams import stream_plan
+from tui_gpt.engine.text import arranging
 from tui_gpt.engine.text.cache_folders import make_once
 from tui_gpt.engine.text.char_tokenizer import CharTokenizer
 from tui_gpt.engine.text.dialogues.dialogue_sources import holds_conversations, open_dialogues
@@ -25,6 +27,7 @@ from tui_gpt.engine.text.dialogues.prepare_dialogues import DialoguePreparation
 from tui_gpt.engine.text.given_tokenizer import GivenTokenizer
 from tui_gpt.engine.text.prepared import TRAIN_FILE, VALIDATION_FILE, PreparedCorpus, open_prepared
 from tui_gpt.engine.text.sources import Document, Source, Spool, open_source
+from tui_gpt.engine.text.streaming.corpus import prepare_stream
 from tui_gpt.engine.text.survey import Survey, TextHash, evenly_spread, survey, train_characters
 from tui_gpt.engine.text.token_files import (
     CHARACTER_SEPARATOR,
@@ -68,6 +71,7 @@ def prepare(
     progress: Progress | None = None,
     verify: bool = False,
     fetch: bool = True,
+    whole: bool = True,
 ) -> PreparedCorpus:
     """The corpus as token files in the cache, made now unless they are there; fetched first where `fetch` allows it.
 
@@ -78,8 +82,9 @@ def prepare(
     `char` when the first four million characters have at most 256 distinct ones, else `bpe`. A `tokenizer` that is
     given (a model's, say) is taken as it is, whatever `data` says of it. Of conversations (`data.form`) the answers are
     what is learned, and a tokenizer gets tokens for them that has none. Of several corpora (`data.mix`) each is
-    prepared by itself, with one tokenizer for all. With `verify` every byte of files that are there is compared with
-    its hash, and files that are damaged are made again; without it, only their sizes are.
+    prepared by itself, with one tokenizer for all. Of a text that can be learned from while it arrives (`streaming`),
+    nothing but its beginning need be here unless it is wanted `whole`. With `verify` every byte of files that are there
+    is compared with its hash, and files that are damaged are made again; without it, only their sizes are.
 
     Raises CorpusError when there is no such corpus, when it cannot be read, when it has characters that the given
     tokenizer cannot write, or when the cache cannot be written; ConfigError where `data.mix` is wrong.
@@ -95,6 +100,9 @@ def prepare(
         if holds_conversations(data, report, fetch=fetch):
             talks = open_dialogues(data, report)
             return DialoguePreparation(data, talks, root, report, tokenizer, verify=verify).run()
+        plan = stream_plan(data, arranging.PART_DOCUMENTS, None if tokenizer is None else tokenizer.kind)
+        if plan is not None:
+            return prepare_stream(plan, report, tokenizer, root=root, whole=whole, fetch=fetch)
         given = None if tokenizer is None else GivenTokenizer.of(tokenizer, root)
         source = open_source(data, report, fetch=fetch)
         with Preparation(data, source, root, report, given, verify=verify) as preparation:

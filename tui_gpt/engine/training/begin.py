@@ -27,6 +27,7 @@ from tui_gpt.engine.text.dialogues.chat_format import with_chat
 from tui_gpt.engine.text.dialogues.prepared_dialogues import PreparedDialogues
 from tui_gpt.engine.text.prepare import prepare
 from tui_gpt.engine.text.prepared import PreparedCorpus
+from tui_gpt.engine.text.streaming.corpus import StreamedCorpus
 from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
 from tui_gpt.engine.training.origins import Origin, read_origin, write_grown_start, write_start
 
@@ -57,7 +58,13 @@ def begin_run(
             raise RunError(f"there is a run named {name} already; choose another name, e.g. {free}, or delete that run")
     require_ranks(config, processes)
     source = None if origin is None else read_origin(origin)
-    corpus = prepare(config.data, tokenizer=source.tokenizer if source else None, progress=progress)
+    corpus = prepare(
+        config.data,
+        tokenizer=source.tokenizer if source else None,
+        progress=progress,
+        # How long a run by epochs is, only the whole text can tell.
+        whole=config.train.max_epochs is not None,
+    )
     _require_vocabulary(corpus)
     shaped = _with_shape_of(source, config, corpus) if source else with_vocabulary(config, corpus.tokenizer.vocab_size)
     resolved = _resolve(shaped, corpus)
@@ -85,6 +92,8 @@ def begin_run(
             tokenizer_sha256=sha256_file(corpus.folder / TOKENIZER_FILE) if source else "",
             rows_per_epoch=batches.rows_per_epoch,
             tokens_per_byte=corpus.tokens_per_byte,
+            stream=corpus.plan if isinstance(corpus, StreamedCorpus) else None,
+            is_estimated=isinstance(corpus, StreamedCorpus) and not corpus.is_complete,
         ),
         parent=origin,
         from_model=source is not None,

@@ -28,9 +28,10 @@ from tui_gpt.core.runs.checkpoints import (
 )
 from tui_gpt.core.runs.metrics import MetricRecord, Value, read_all
 from tui_gpt.core.runs.plain_files import reason
-from tui_gpt.core.runs.records import EXECUTION_FILE, RunRecord, read_record, utc_now, write_record
+from tui_gpt.core.runs.records import EXECUTION_FILE, RunRecord, read_optional, read_record, utc_now, write_record
 from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.engine.text.batches import windows_per_epoch
+from tui_gpt.engine.training.arrival import PARTS_FILE, LearnedParts
 from tui_gpt.engine.training.begin import package_versions, require_ranks
 from tui_gpt.engine.training.devices import choose_device
 from tui_gpt.engine.training.length import total_steps
@@ -173,6 +174,9 @@ class _Fork:
         if self.source.record.from_model:
             self._link_start(folder)
         self._write_history(folder, counters)
+        parts = read_optional(self.source.folder / PARTS_FILE, LearnedParts)
+        if parts is not None:
+            write_record(folder / PARTS_FILE, parts)
         execution = self.source.execution()
         if execution is not None and not self._changes(*_EXECUTION):
             write_record(folder / EXECUTION_FILE, execution)
@@ -254,6 +258,8 @@ class _Fork:
             field, used = "max_epochs", f"{self.step} of {steps} steps"
         elif train.max_minutes is not None:
             field, used = "max_minutes", f"{counters.elapsed_seconds / 60:.2f} minutes"
+        if train.max_epochs is not None and self.source.record.data.is_estimated:
+            steps = self.step + 1  # the text was not whole when the run was made: its trainer will know
         over = self.step >= steps if steps is not None else counters.elapsed_seconds >= _seconds(train)
         if over:
             raise ConfigError(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from tui_gpt.core.errors import TuiGptError
+from tui_gpt.core.errors import RunError, TuiGptError
 from tui_gpt.core.runs.commands import Command, CommandQueue
 from tui_gpt.core.runs.metrics import read_all
+from tui_gpt.engine.text.streaming.batches import ArrivingBatches
 from tui_gpt.engine.training.publishing import model_saved_since
 
 if TYPE_CHECKING:
@@ -60,15 +61,18 @@ class Orders:
         self.stop_asked = False
 
     def obey(self) -> None:
-        """Carry out what was asked since the last step; while paused, wait here for more."""
+        """Carry out what was asked since the last step; while paused, and until the next step's text is here, wait."""
         while True:
             for command in self._new():
                 self.carry_out(command)
-            if not self._paused or self._steps_while_paused or self.stop_asked or self._trainer.interruption.signum:
+            if self.stop_asked or self._trainer.interruption.signum:
+                break
+            if self._paused and not self._steps_while_paused:
+                if self._trainer.reporter.status.state != "paused":
+                    self._trainer.reporter.update(state="paused", activity="")
+            elif self._text_is_here():
                 break
             self._trainer.clock.stop()  # it ran again if single steps were made
-            if self._trainer.reporter.status.state != "paused":
-                self._trainer.reporter.update(state="paused")
             time.sleep(_PAUSED_POLL_SECONDS)
             self._trainer.hold()
         if self._steps_while_paused:
@@ -76,6 +80,22 @@ class Orders:
         self._trainer.clock.start()
         if self._trainer.reporter.status.state == "paused" and not self._paused:
             self._trainer.reporter.update(state="running")
+
+    def _text_is_here(self) -> bool:
+        """Whether the next step has its text. Raises RunError where that can never come; all is saved then."""
+        trainer = self._trainer
+        if trainer.arrival is None or trainer.is_over:
+            return True
+        batches = trainer.learner.batches
+        assert isinstance(batches, ArrivingBatches), "nothing else arrives"
+        here = trainer.arrival.is_here(batches, trainer.counters.step)
+        if trainer.arrival.problem:
+            if trainer.counters.step and trainer.saved_step != trainer.counters.step:
+                trainer.checkpoint({"last"})
+            raise RunError(trainer.arrival.problem)
+        if trainer.reporter.status.state == "paused" and not here:
+            trainer.reporter.update(state="running")
+        return here
 
     def _new(self) -> list[Command]:
         try:

@@ -18,6 +18,7 @@ from tui_gpt.core.runs.store import Run
 from tui_gpt.engine.generation.evaluation import Evaluation, evaluate_corpus
 from tui_gpt.engine.network import GPT
 from tui_gpt.engine.text.prepared import PreparedCorpus
+from tui_gpt.engine.training.arrival import Arrival
 from tui_gpt.engine.training.closing import Closing, Outcome
 from tui_gpt.engine.training.distributed import Ranks
 from tui_gpt.engine.training.keeping import Keeper
@@ -49,6 +50,9 @@ class Trainer:
     Only the first one has `commands`.
     """
 
+    arrival: Arrival | None = None
+    """Where the text is still on its way, for the first rank, what is known of that."""
+
     def __init__(
         self,
         run: Run,
@@ -60,6 +64,7 @@ class Trainer:
         *,
         total_steps: int | None,
         commands: CommandQueue | None,
+        arrival: Arrival | None = None,
     ) -> None:
         self.run, self.learner, self.corpus = run, learner, corpus
         self.config = learner.config
@@ -71,7 +76,7 @@ class Trainer:
         self.reporter = reporter
         self.interruption = interruption
         self.total_steps = total_steps
-        self._commands = commands
+        self._commands, self.arrival = commands, arrival
         self.lr_factor = 1.0
         """What to multiply the learning rate with before the first step: how a run that failed is taken up again."""
         self.clock = RunClock(counters.elapsed_seconds)
@@ -88,8 +93,6 @@ class Trainer:
         self._evaluation_seconds = 0.0
         # A trainer that ended while it closed an early-stopped run leaves it to the next one.
         self.stopped_early = self._out_of_patience()
-
-    # ---- the loop
 
     def loop(self) -> Outcome:
         """Train until the run is done, is stopped, or cannot go on."""
@@ -132,7 +135,7 @@ class Trainer:
 
     def _agree(self) -> tuple[bool, float, float]:
         """(whether to end, progress, learning-rate scale): the first rank's, on every rank."""
-        verdict, progress, scale = self._share(_END if self.ranks.leads and self._ends() else _GO_ON)
+        verdict, progress, scale = self._share(_END if self.ranks.leads and self.is_over else _GO_ON)
         while verdict == _HOLD:
             verdict, progress, scale = self._share(verdict)
         return verdict == _END, progress, scale
@@ -153,7 +156,9 @@ class Trainer:
         assert self.train.max_minutes is not None
         return min(1.0, self.clock.elapsed / (60.0 * self.train.max_minutes))
 
-    def _ends(self) -> bool:
+    @property
+    def is_over(self) -> bool:
+        """Whether no further step is made."""
         stop_asked = self._orders is not None and self._orders.stop_asked
         return bool(self.interruption.signum or stop_asked or self.stopped_early or self.progress >= 1.0)
 
@@ -381,8 +386,6 @@ class Trainer:
         else:
             self.reporter.withdraw("rotation")
         return True
-
-    # ---- failing
 
     def _fail(self, step: int, loss: float, grad_norm: float) -> Outcome:
         """A number that is not finite: the step was not applied.

@@ -23,7 +23,6 @@ from types import FrameType
 import msgspec
 import torch
 
-from tui_gpt.core import locations
 from tui_gpt.core.config import RunConfig, TrainConfig
 from tui_gpt.core.errors import ConfigError, CorpusError, RunError, TuiGptError
 from tui_gpt.core.runs.checkpoints import clean_leftovers
@@ -35,15 +34,16 @@ from tui_gpt.core.runs.store import Run, RunStore
 from tui_gpt.core.sizes import DeviceKind, Precision, require_memory, training_memory
 from tui_gpt.engine.interop.huggingface import read_model_folder
 from tui_gpt.engine.text.dialogues.prepared_dialogues import PreparedDialogues
-from tui_gpt.engine.text.mixing import require_intact
-from tui_gpt.engine.text.prepare import prepare
 from tui_gpt.engine.text.prepared import PreparedCorpus
+from tui_gpt.engine.text.streaming.corpus import StreamedCorpus
+from tui_gpt.engine.training.arrival import Arrival
 from tui_gpt.engine.training.closing import Outcome
 from tui_gpt.engine.training.devices import available_memory, choose_execution
 from tui_gpt.engine.training.distributed import Ranks
 from tui_gpt.engine.training.learner import Learner
 from tui_gpt.engine.training.length import is_long_run, total_steps
-from tui_gpt.engine.training.origins import start_folder, start_tokenizer
+from tui_gpt.engine.training.opening import CalledAwayError, damage_to_tokens, open_corpus, tell_or_leave
+from tui_gpt.engine.training.origins import start_folder
 from tui_gpt.engine.training.priority import give_way
 from tui_gpt.engine.training.reporting import Reporter, say
 from tui_gpt.engine.training.state import Counters, read_state
@@ -149,7 +149,7 @@ def _lead(run: Run, ranks: Ranks, interruption: Interruption, lr_factor: float =
         reporter.end("failed", message)
         return 1
     except Exception as error:
-        if damage := _damage_to_tokens(run, error):
+        if damage := damage_to_tokens(run, error):
             say(f"error: {damage}")
             reporter.end("failed", damage)
             return CorpusError.exit_code
@@ -176,18 +176,6 @@ def _leave_nothing(run: Run) -> None:
         "deleted or moved, and the trainer ends"
     )
     os._exit(RunError.exit_code)
-
-
-def _damage_to_tokens(run: Run, error: Exception) -> str:
-    """What happened to the token files, in a sentence, where they held a token that there is none of; else nothing."""
-    # What a GPU says of an index that is out of range is an error of its own.
-    if not isinstance(error, IndexError) and "device-side assert" not in str(error):
-        return ""
-    try:
-        require_intact(locations.cache_dir() / "corpora" / Path(run.record.data.prepared).name)
-    except CorpusError as damage:
-        return f"the token files were changed while run {run.name} learned from them ({damage}); resume the run"
-    return ""
 
 
 def _first_line(error: Exception) -> str:
@@ -219,22 +207,32 @@ def _train(
 ) -> Outcome:
     say(f"run {run.name}, process {os.getpid()}" + (f", {ranks.world_size} ranks" if ranks.world_size > 1 else ""))
     reporter.update(state="preparing", activity="opening the corpus")
-    corpus = _open_corpus(run)
-    execution = _execution(run, corpus, ranks)
-    say(f"{execution.device_name}: {execution.precision}, {execution.threads} threads")
-    reporter.update(device=execution.device_name)
-    for reason in execution.reasons:
-        say(reason)
-    trainer = _build(run, ranks, corpus, execution, reporter, interruption, commands)
-    trainer.lr_factor = lr_factor
-    return trainer.loop()
+    try:
+        corpus = open_corpus(run, partial(tell_or_leave, reporter, interruption))
+    except CalledAwayError:
+        return Outcome("interrupted", "interrupted by a signal")
+    arrival = Arrival(run.folder, corpus, reporter) if isinstance(corpus, StreamedCorpus) else None
+    try:
+        if arrival is not None:
+            arrival.begin()
+        execution = _execution(run, corpus, ranks)
+        say(f"{execution.device_name}: {execution.precision}, {execution.threads} threads")
+        reporter.update(device=execution.device_name)
+        for reason in execution.reasons:
+            say(reason)
+        trainer = _build(run, ranks, corpus, execution, reporter, interruption, commands, arrival=arrival)
+        trainer.lr_factor = lr_factor
+        return trainer.loop()
+    finally:
+        if arrival is not None:
+            arrival.end()
 
 
 def _follow(run: Run, ranks: Ranks, interruption: Interruption) -> None:
     """What every rank but the first does: the same steps, and no files."""
     reporter = Reporter(run.folder, Status(state="starting"))
     reporter.silence()
-    corpus = _open_corpus(run)
+    corpus = open_corpus(run)
     _join(ranks, run.record.config.train.device)
     # Not before: if the first rank fails before it joins, torchrun ends this one by a signal.
     _leave_signals_to_the_first_rank()
@@ -248,24 +246,6 @@ def _join(ranks: Ranks, wanted: str) -> None:
     if device == "cuda":
         torch.cuda.set_device(ranks.local_rank)
     ranks.join(device)
-
-
-def _open_corpus(run: Run) -> PreparedCorpus:
-    """The run's token files, made again if the cache lost or damaged them.
-
-    Raises CorpusError or RunError when the text has changed since.
-    """
-    record = run.record
-    tokenizer = start_tokenizer(run)
-    # Every byte: a run that went on with other tokens than it began with would be another run, and nothing would show.
-    corpus = prepare(record.config.data, tokenizer=tokenizer, verify=True)
-    if corpus.sha256 != record.data.sha256:
-        raise RunError(
-            f"{record.data.source} is not the text that run {run.name} began with (its SHA-256 is "
-            f"{corpus.sha256[:12]} and was {record.data.sha256[:12]}); put the old text back, or start a new run"
-        )
-    corpus.require_length(record.config.model.n_positions, can_shorten=tokenizer is None)
-    return corpus
 
 
 def _execution(run: Run, corpus: PreparedCorpus, ranks: Ranks) -> ExecutionRecord:
@@ -289,6 +269,7 @@ def _build(
     commands: CommandQueue | None,
     *,
     joined: bool = False,
+    arrival: Arrival | None = None,
 ) -> Trainer:
     """The trainer at the newest intact checkpoint, or at the beginning where there is none yet."""
     config = run.record.config
@@ -315,7 +296,9 @@ def _build(
         last_checkpoint=counters.step or None,
         activity="",
     )
-    return Trainer(run, learner, corpus, counters, reporter, interruption, total_steps=steps, commands=commands)
+    return Trainer(
+        run, learner, corpus, counters, reporter, interruption, total_steps=steps, commands=commands, arrival=arrival
+    )
 
 
 def _require_even_shares(train: TrainConfig, ranks: Ranks) -> None:

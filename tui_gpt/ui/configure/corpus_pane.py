@@ -12,8 +12,9 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_gpt.core import figures
+from tui_gpt.core.config import DataConfig
 from tui_gpt.core.corpora import CATALOGUE, short_title
-from tui_gpt.core.fetched import Missing
+from tui_gpt.core.fetched import Missing, missing
 from tui_gpt.core.messages import Explored, TokenText
 from tui_gpt.core.repeats import in_short, leak_warning
 from tui_gpt.core.safe_text import safe_text
@@ -48,6 +49,7 @@ class CorpusPane(Vertical):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id)
         self._choices: list[str] = []
+        self._away: set[str] = set()
         self._current = ""
 
     def compose(self) -> ComposeResult:
@@ -62,9 +64,10 @@ class CorpusPane(Vertical):
     def show_choices(self, files: Sequence[str], current: str) -> None:
         """List the catalogue and these files, with the corpus of the form marked."""
         choices = [*CATALOGUE, *files]
-        if (choices, current) == (self._choices, self._current):
+        away = {name for name in CATALOGUE if missing(DataConfig(corpus=name)) is not None}
+        if (choices, current, away) == (self._choices, self._current, self._away):
             return
-        self._choices, self._current = choices, current
+        self._choices, self._current, self._away = choices, current, away
         corpora = self.query_one("#corpora", OptionList)
         options = [Option(self._label(choice)) for choice in choices]
         options.append(Option(Content("  Choose a file or folder…"), id=_BROWSE))
@@ -79,7 +82,7 @@ class CorpusPane(Vertical):
     def _label(self, choice: str) -> Content:
         title = short_title(choice)
         mark, style = ("● ", "bold") if choice == self._current else ("  ", "")
-        fetched = " ↓" if choice in CATALOGUE and CATALOGUE[choice].is_fetched else ""
+        fetched = " ↓" if choice in self._away else ""
         return Content.assemble(mark, (safe_text(title, newlines=False), style), (fetched, "$foreground-muted"))
 
     def show_progress(self, what: str) -> None:
@@ -96,7 +99,7 @@ class CorpusPane(Vertical):
         lines = [
             Content.styled(f"{safe_text(lacking.title, newlines=False)} is not on this machine yet.", "$text-warning"),
             Content(f"{size}, from {safe_text(lacking.origin, newlines=False)}."),
-            Content.assemble((key, "bold"), " fetches it now; a run that is started fetches it first."),
+            Content.assemble((key, "bold"), " fetches it now; a run that is started fetches what it begins with."),
         ]
         if corpus in CATALOGUE:
             info = CATALOGUE[corpus]
@@ -151,14 +154,14 @@ class CorpusPane(Vertical):
         return Explanation(
             "Corpus",
             "The text to learn from: a corpus of the list, a file, a folder of files, or a data set of the Hugging "
-            "Face Hub, as hub:owner/name:split:column in the field data.corpus. Those with ↓ are fetched once, when "
-            "you say so. A file is text, or a table of which every row is a document (.jsonl, .csv, .tsv, .parquet; "
-            "data.column names the column), compressed or not (.gz, .zst). It is read in the "
-            "background and turned into tokens once; after that training starts at once. With further corpora in "
-            "data.mix the facts begin with the share of each in every step, and how often it is read while the first "
-            "one is read once.\n\nDuplicates are documents "
-            "that equal an earlier one, word for word; of a text that is one document, paragraphs parted by blank "
-            "lines. What stands both in the training and in the validation part makes the validation loss look too "
+            "Face Hub, as hub:owner/name:split:column in the field data.corpus. Those with ↓ are not here yet and "
+            "fetched once, when you say so. A file is text, or a table of which every row is a document (.jsonl, .csv, "
+            ".tsv, .parquet; data.column names the column), compressed or not (.gz, .zst). It is read in the background "
+            "and turned into tokens once; after that training starts at once. With further corpora in data.mix the "
+            "facts begin with the share of each in every step, and how often it is read while the first one is read "
+            "once.\n\nOf conversations the answers are learned, and the model speaks in turns.\n\nDuplicates are "
+            "documents that equal an earlier one, word for word; of a text that is one document, paragraphs parted by "
+            "blank lines. What stands both in the training and in the validation part makes the validation loss look too "
             "good. ctrl+r shows every token.\n\n" + "\n\n".join(pages),
         )
 

@@ -214,6 +214,7 @@ class ConfigureTab(TabBody):
         pane = self.query_one(CorpusPane)
         facts = exploration.facts
         if facts is not None:
+            pane.show_choices(self.files, unescaped(self.state.texts[CORPUS]))  # it may have come just now
             pane.show_facts(facts, self._other_tokens() or self._better_from_a_model())
         elif exploration.problem:
             pane.show_problem(exploration.problem)

@@ -1,0 +1,1 @@
+"""Texts that are learned from while the rest of them arrives: parts, who makes them, and batches of what is there."""
