@@ -26,6 +26,7 @@ from tui_gpt.core.runs.metrics import MetricsWriter, Value
 from tui_gpt.core.runs.ownership import TrainerLock
 from tui_gpt.core.runs.records import OWNER_FILE, Status
 from tui_gpt.core.runs.store import Run
+from tui_gpt.engine.generation.evaluation import Evaluation
 from tui_gpt.engine.training import worker
 from tui_gpt.engine.training.orders import Orders, answer_for_the_dead
 from tui_gpt.engine.training.publishing import MODEL_FILES, model_record
@@ -222,7 +223,7 @@ class DryTrainer(Trainer):
     def evaluate(self, loss: float) -> None:
         """An evaluation with a sample; on a new best, a checkpoint."""
         self.reporter.update(activity="evaluating")
-        self._note_loss(loss, 128)
+        self._note_loss(Evaluation(loss, 128))
         self.write("sample", text=f"at {self.counters.step}", prompt="Once", seed=7)
         if self.counters.best_step == self.counters.step:
             self.checkpoint({"best", "last"})

@@ -20,9 +20,9 @@ from tui_gpt.engine.generation.evaluation import evaluate_tokens
 from tui_gpt.engine.interop.huggingface import read_model_folder
 from tui_gpt.engine.text.prepare import prepare
 from tui_gpt.engine.training.forking import fork_run
+from tui_gpt.engine.training.opening import damage_to_tokens
 from tui_gpt.engine.training.origins import origin_data
 from tui_gpt.engine.training.publishing import bits_per_byte
-from tui_gpt.engine.training.worker import _damage_to_tokens
 
 FIGURES = "".join(f"{number} and {number + 1} are {2 * number + 1}.\n" for number in range(400))
 LIST = "".join(f"- item {number}\n" for number in range(300))
@@ -125,10 +125,10 @@ def test_token_files_of_a_part_that_are_damaged_under_a_trainer_are_named(scene:
     run = scene.begin(mixed(scene))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUI_GPT_HOME", str(scene.home))
-        assert _damage_to_tokens(run, IndexError()) == ""
+        assert damage_to_tokens(run, IndexError()) == ""
         part = prepare(run.record.config.data).corpora[2].train.path
         part.write_bytes(b"\xff" * part.stat().st_size)
-        assert "were changed while run bard learned from them" in _damage_to_tokens(run, IndexError())
+        assert "were changed while run bard learned from them" in damage_to_tokens(run, IndexError())
 
 
 @pytest.mark.slow

@@ -224,7 +224,7 @@ def test_weights_beyond_half_precision_are_kept_exactly(
 def test_a_validation_loss_that_is_no_number_is_no_best_and_ends_nothing(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluate = trainer_module.evaluate_tokens
+    evaluate = trainer_module.evaluate_corpus
     calls = 0
 
     def spoilt(*arguments: Any, **named: Any) -> Any:
@@ -233,7 +233,7 @@ def test_a_validation_loss_that_is_no_number_is_no_best_and_ends_nothing(
         result = evaluate(*arguments, **named)
         return replace(result, loss=math.nan) if calls == 2 else result
 
-    monkeypatch.setattr(trainer_module, "evaluate_tokens", spoilt)
+    monkeypatch.setattr(trainer_module, "evaluate_corpus", spoilt)
     run = scene.begin(tiny(scene.text, max_steps=16, eval_interval=4))
     assert scene.train_here(run) == 0
     losses = [float(record.values["val_loss"]) for record in records(run, "eval")]

@@ -82,9 +82,9 @@ def prepare(
     `char` when the first four million characters have at most 256 distinct ones, else `bpe`. A `tokenizer` that is
     given (a model's, say) is taken as it is, whatever `data` says of it. Of conversations (`data.form`) the answers are
     what is learned, and a tokenizer gets tokens for them that has none. Of several corpora (`data.mix`) each is
-    prepared by itself, with one tokenizer for all. With `verify` every byte of files that are there is compared with
-    its hash, and files that are damaged are made again; without it, only their sizes are. Of a text that
-    can be learned from while it arrives (`streaming`), only its beginning need be here unless it is wanted `whole`.
+    prepared by itself, with one tokenizer for all. Of a text that can be learned from while it arrives (`streaming`),
+    nothing but its beginning need be here unless it is wanted `whole`. With `verify` every byte of files that are there
+    is compared with its hash, and files that are damaged are made again; without it, only their sizes are.
 
     Raises CorpusError when there is no such corpus, when it cannot be read, when it has characters that the given
     tokenizer cannot write, or when the cache cannot be written; ConfigError where `data.mix` is wrong.

@@ -17,7 +17,7 @@ from tui_gpt.core.config import RunConfig
 from tui_gpt.core.runs.records import ExecutionRecord
 from tui_gpt.engine.network import GPT, build_network
 from tui_gpt.engine.network.loss import sum_loss
-from tui_gpt.engine.text.batches import Batch, Batches
+from tui_gpt.engine.text.batches import Batches
 from tui_gpt.engine.training.adapters import Adapters
 from tui_gpt.engine.training.devices import compute_dtype
 from tui_gpt.engine.training.distributed import Ranks
@@ -85,7 +85,7 @@ class Learner:
         """
         self.network.train()
         self._seed_dropout(step)
-        loss = self.ranks.mean(self._forward_backward(self._batch(step)))
+        loss = self.ranks.mean(self._forward_backward(step))
         value = float(loss)
         if not math.isfinite(value):
             self.network.zero_grad(set_to_none=True)
@@ -103,13 +103,12 @@ class Learner:
         mixed = (self.config.train.seed * 1_000_003 + step) * 65_537 + self.ranks.rank
         torch.manual_seed(mixed % (1 << 63))
 
-    def _batch(self, step: int) -> Batch:
-        """This rank's share of a step."""
-        return self.batches.batch(step, self.ranks.rank, self.ranks.world_size)
+    def _forward_backward(self, step: int) -> Tensor:
+        """Accumulate the gradients of this rank's share of the batch; return its loss.
 
-    def _forward_backward(self, batch: Batch) -> Tensor:
-        """Accumulate the gradients of a share of the batch; return its loss, of which the mean over ranks is the mean
-        over all targets that count."""
+        The mean of it over the ranks is the mean over all targets that count.
+        """
+        batch = self.batches.batch(step, self.ranks.rank, self.ranks.world_size)
         ids, targets = self._on_device(batch.ids), self._on_device(batch.targets)
         segments = None if batch.segments is None else self._on_device(batch.segments)
         # Ranks are averaged, targets are not theirs alone; and a batch in which nothing counts is no division by zero.

@@ -11,7 +11,7 @@ from tui_gpt.core.runs.store import Run
 from tui_gpt.engine.text.mixing import require_intact
 from tui_gpt.engine.text.prepare import prepare
 from tui_gpt.engine.text.prepared import PreparedCorpus
-from tui_gpt.engine.text.streaming.corpus import prepare_stream, require_intact_parts
+from tui_gpt.engine.text.streaming.corpus import prepare_stream, require_parts_intact
 from tui_gpt.engine.training.origins import start_tokenizer
 from tui_gpt.engine.training.reporting import Reporter
 from tui_gpt.engine.training.trainer import Interruption
@@ -60,7 +60,7 @@ def damage_to_tokens(run: Run, error: Exception) -> str:
     try:
         folder = locations.cache_dir() / "corpora" / Path(run.record.data.prepared).name
         if run.record.data.stream is not None:
-            require_intact_parts(folder)
+            require_parts_intact(folder)
         else:
             require_intact(folder)
     except CorpusError as damage:

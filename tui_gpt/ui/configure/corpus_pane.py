@@ -159,10 +159,11 @@ class CorpusPane(Vertical):
             ".tsv, .parquet; data.column names the column), compressed or not (.gz, .zst). It is read in the "
             "background and turned into tokens once; after that training starts at once. With further corpora in "
             "data.mix the facts begin with the share of each in every step, and how often it is read while the first "
-            "one is read once.\n\nDuplicates are documents "
-            "that equal an earlier one, word for word; of a text that is one document, paragraphs parted by blank "
-            "lines. What stands both in the training and in the validation part makes the validation loss look too "
-            "good. ctrl+r shows every token.\n\n" + "\n\n".join(pages),
+            "one is read once.\n\nOf conversations the answers are learned, and the model speaks in turns.\n\n"
+            "Duplicates are "
+            "documents that equal an earlier one, word for word; of a text that is one document, paragraphs parted by "
+            "blank lines. What stands both in the training and in the validation part makes the validation loss look "
+            "too good. ctrl+r shows every token.\n\n" + "\n\n".join(pages),
         )
 
 

@@ -171,7 +171,7 @@ def read_head(folder: Path) -> Head | None:
     return head
 
 
-def require_intact_parts(folder: Path) -> None:
+def require_parts_intact(folder: Path) -> None:
     """Compare every byte of what was made in a folder with its hash. Raises CorpusError naming what is damaged."""
     head = read_head(folder)
     if head is None:
