@@ -202,7 +202,9 @@ def test_another_text_in_the_place_of_the_one_that_was_learned_from_is_refused(s
     text.let_through(3)
     process = scene.fork(run)
     until(lambda: waits(run) and parts_of(run) == 3, run)
+    [feeder] = feeders(run)
     process.kill()
+    until(lambda: not psutil.pid_exists(feeder.pid))  # what it had still to write would mend the file again
     path = part_of(downloads_folder("tinystories") / "TinyStories-train.txt")
     content = path.read_bytes()
     at = content.index(stories(107)[25].encode())
