@@ -17,9 +17,11 @@ from tui_gpt.core import locations
 from tui_gpt.core.config import DataConfig
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.fetched import downloads_folder, part_of
+from tui_gpt.core.runs.records import read_optional
 from tui_gpt.core.runs.store import Run
 from tui_gpt.engine.text.prepare import prepare
 from tui_gpt.engine.text.streaming.corpus import StreamedCorpus
+from tui_gpt.engine.training.arrival import PARTS_FILE, LearnedParts
 from tui_gpt.engine.training.forking import fork_run
 from tui_gpt.engine.training.opening import damage_to_tokens
 
@@ -57,6 +59,12 @@ def folder_of(run: Run) -> Path:
 
 def parts_of(run: Run) -> int:
     return len(list(folder_of(run).glob("part-*.json")))
+
+
+def parts_learned(run: Run) -> int:
+    """How many the trainer has taken up."""
+    known = read_optional(run.folder / PARTS_FILE, LearnedParts)
+    return 0 if known is None else len(known.sha256)
 
 
 def waits(run: Run) -> bool:
@@ -201,7 +209,7 @@ def test_another_text_in_the_place_of_the_one_that_was_learned_from_is_refused(s
     run = scene.begin(streamed(max_steps=STEPS))
     text.let_through(3)
     process = scene.fork(run)
-    until(lambda: waits(run) and parts_of(run) == 3, run)
+    until(lambda: waits(run) and parts_learned(run) == 3, run)  # not before is another text another one
     [feeder] = feeders(run)
     process.kill()
     until(lambda: not psutil.pid_exists(feeder.pid))  # what it had still to write would mend the file again
