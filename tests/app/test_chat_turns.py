@@ -102,9 +102,9 @@ def test_messages_that_no_longer_fit_are_forgotten_and_it_is_said(home: Path) ->
             await until(pilot, lambda number=number: len(tab.conversation.turns) == number)
             reply = await answer(tab, pilot)
         assert reply.forgotten > 0
-        assert "which no longer fit" in text_of(tab.talk.transcript)
+        assert "oldest messages left out" in text_of(tab.talk.transcript)
 
-    run_chat(body, size=(200, 60))
+    run_chat(body, size=(80, 24))
 
 
 def test_a_model_that_continues_knows_no_answers_and_says_so(home: Path) -> None:

@@ -182,3 +182,17 @@ def test_sets_without_enough_to_learn_are_refused_at_once(call: Call, tmp_path: 
     done = call(*training(long, "long"))
     assert done.code != 0 and "has no answer that begins within 96 tokens of its question; set" in done.err
     assert not list((tmp_path / "home").glob("runs/*"))
+
+
+def test_what_it_reads_first_can_be_said_in_the_talk(fox: Trained, trained: Trained, call: Call) -> None:
+    said = f"/system {SYSTEM}\nWho are you?\n/system\nWho are you?\n"
+    done = call("chat", "fox", stdin=said.encode(), home=fox.home)
+    assert done.code == 0 and "error" not in done.err
+    assert done.out == 2 * f"{ANSWERS['Who are you?']}\n"
+    refused = call("chat", "stories", stdin=b"/system Be kind.\n", home=trained.home)
+    assert "continues texts and reads no instructions" in refused.err
+
+
+def test_a_table_is_no_text_to_measure_by(fox: Trained, call: Call) -> None:
+    done = call("eval", "fox", fox.text, home=fox.home)
+    assert done.code != 0 and "is read as plain text here, and is JSON Lines" in done.err

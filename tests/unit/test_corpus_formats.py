@@ -191,7 +191,7 @@ def test_the_column_is_found_or_named(tmp_path: Path) -> None:
         path, column="body"
     )
     several = write(tmp_path, "b.csv", b"title,body\nx,y\n")
-    assert "several columns of text" in refusal(several) and "--set data.column=NAME" in refusal(several)
+    assert "several columns of text" in refusal(several) and "--column NAME" in refusal(several)
     assert documents(several, column="body") == ["y"]
     assert "2 columns called body" in refusal(write(tmp_path, "c.csv", b"body,body\nx,y\n"), column="body")
     nested = pa.table({"a": [{"text": "x"}], "n": [1]})

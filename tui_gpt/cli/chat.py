@@ -35,6 +35,7 @@ An empty line lets a model that continues go on. Ctrl-C stops a reply, Ctrl-D le
 /retry              write the last reply again, differently
 /seed N             draw from this seed (/seed none: a new one each time)
 /set FIELD=VALUE    e.g. /set temperature=0.5; /set alone shows all settings
+/system TEXT        what a model that answers reads before everything (/system alone: nothing)
 /guard NAME         let this guard decide what the model is asked (/guard none: nobody)
 /template NAME      put each line into this template (/template none: lines as they are)
 /help, /quit
@@ -143,15 +144,16 @@ def _obey(conversation: Conversation, word: str, argument: str) -> bool:
             conversation.retry()
         case "seed":
             conversation.set(f"seed={argument}")
+        case "system":
+            conversation.tell_first(argument)
         case "guard":
             _choose_guard(conversation, argument)
         case "template":
             _choose_template(conversation, argument)
+        case "set" if not argument:
+            click.echo(conversation.described(), err=True)
         case "set":
-            if argument:
-                conversation.set(argument)
-            else:
-                click.echo(conversation.described(), err=True)
+            conversation.set(argument)
         case _:
             raise TuiGptError(
                 f"there is no command /{word[:40]}; /help shows those there are, and // begins text with /"

@@ -148,6 +148,13 @@ class Conversation:
         if name == "seed":
             self._draws = 0
 
+    def tell_first(self, system: str) -> None:
+        """What the model reads before everything from now on; empty: nothing. Raises TuiGptError."""
+        if not self._in_turns:
+            raise TuiGptError("this model continues texts and reads no instructions; begin a text instead")
+        self._loaded.tokenizer.encode(system)  # says which character it does not know
+        self._system = system
+
     def described(self) -> str:
         """The settings, one on a line."""
         fields = to_dict(self._settings)
@@ -197,7 +204,7 @@ class Conversation:
             return self.text  # a template is a text to continue, whatever the model has learned
         messages = [Message("system", self._system)] if self._system else []
         for turn in self._turns:
-            if turn.text:
+            if turn.text and not turn.anew:  # what filled a template was no message
                 messages.append(Message("user", turn.said))
                 messages += [Message("assistant", turn.reply)] if turn.reply else []
         n_positions = self._loaded.config.n_positions

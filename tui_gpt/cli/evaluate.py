@@ -106,6 +106,7 @@ def command(
 
 def _text_of(file: Path, encoding: str, errors: Errors) -> str:
     from tui_gpt.cli.sample import read_stdin
+    from tui_gpt.core.corpus_formats import format_of
     from tui_gpt.engine.text.reading import find_text_files, read_blocks
 
     if str(file) == "-":
@@ -113,6 +114,12 @@ def _text_of(file: Path, encoding: str, errors: Errors) -> str:
     if file.is_dir():
         raise CorpusError(
             f"{file} is a folder; give one text file, or join them: cat {file}/*.txt | tui-gpt eval MODEL -"
+        )
+    kind = format_of(file.name)
+    if kind.is_table or kind.compression:
+        raise CorpusError(
+            f"{file} is read as plain text here, and is {kind.title}; give its text as a text file, or train on it and "
+            "measure by the part that is held out"
         )
     find_text_files(file, encoding)  # says what is wrong with what is no text file
     return "".join(read_blocks(file, encoding, errors))
@@ -171,12 +178,12 @@ def _on_own_corpus(source: ModelSource, loaded: LoadedModel, progress: ProgressL
     try:
         prepared = prepare(data, progress=progress, whole=False)
         _require_same_text(source, prepared)
-        if not _has_tokenizer_of(source, prepared):
+        if not _has_tokenizer_of(loaded, prepared):
             # A model that continues another one keeps that one's tokenizer, whatever its text would have given.
             prepared = prepare(data, tokenizer=loaded.tokenizer, progress=progress, whole=False)
     except CorpusError as error:
         raise CorpusError(f"the text that {source.title} was trained on cannot be had ({error}); give a FILE") from None
-    if not _has_tokenizer_of(source, prepared):
+    if not _has_tokenizer_of(loaded, prepared):
         raise CorpusError(
             f"the tokens of {prepared.source} are not those that {source.title} was trained on; give the text as FILE"
         )
@@ -225,11 +232,17 @@ def _require_same_text(source: ModelSource, prepared: PreparedCorpus) -> None:
         )
 
 
-def _has_tokenizer_of(source: ModelSource, prepared: PreparedCorpus) -> bool:
+def _has_tokenizer_of(loaded: LoadedModel, prepared: PreparedCorpus) -> bool:
+    import tempfile
+
     from tui_gpt.core.files import sha256_file
+    from tui_gpt.engine.text.given_tokenizer import GivenTokenizer
     from tui_gpt.engine.text.tokenizer_writing import TOKENIZER_FILE
 
-    return sha256_file(prepared.folder / TOKENIZER_FILE) == sha256_file(source.folder / TOKENIZER_FILE)
+    # As it was read: a run that trains may have rotated its checkpoint away since.
+    with tempfile.TemporaryDirectory() as scratch:
+        known = GivenTokenizer.of(loaded.tokenizer, Path(scratch)).sha256
+    return sha256_file(prepared.folder / TOKENIZER_FILE) == known
 
 
 def _tell(report: Report) -> None:

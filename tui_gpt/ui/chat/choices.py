@@ -163,6 +163,7 @@ class ChatChoices(TabBody):
         asks = able and not self.talk.continues and self.talk.template is None
         self.talk.show_way(asks=asks)
         self.model_line.asks = asks
+        self.model_line.system = bool(self.talk.system.strip())
 
     @work(group="dialog", exclusive=True)
     async def action_system(self) -> None:
@@ -180,3 +181,4 @@ class ChatChoices(TabBody):
         )
         if system is not None:
             self.talk.system = system[:_LONGEST_SYSTEM]
+            self.show_way()

@@ -37,6 +37,8 @@ class ModelLine(Widget):
     """Who decides what it is asked; empty: nobody."""
     asks: reactive[bool] = reactive(False)
     """Whether it answers what is said, and does not continue it."""
+    system: reactive[bool] = reactive(False)
+    """Whether it reads something before everything."""
     template: reactive[str] = reactive("")
     """Whose settings hold; empty: nobody's."""
     run: reactive[RunSummary | None] = reactive(None)
@@ -61,6 +63,8 @@ class ModelLine(Widget):
             line = Content.assemble((safe_text(self.ref.name, newlines=False), "bold"), *self._kind())
             if self.asks:
                 line = Content.assemble(line, "  ", ("answers", "$text-accent"))
+                if self.system:
+                    line = Content.assemble(line, "  ", ("told something first", "$text-accent"))
             if self.guard:
                 line = Content.assemble(line, "  ", (f"guard {safe_text(self.guard, newlines=False)}", "$text-accent"))
             if self.template:

@@ -76,7 +76,7 @@ class Prompt(TextEditor):
 
     def watch_alternatives(self) -> None:
         """The hint says what the keys do now."""
-        wanted = "Something for the model to answer." if self.asks else "Text for the model to continue."
+        wanted = "Something to answer." if self.asks else "Text for the model to continue."
         choosing = "A number, or up and down and Enter, chooses what to go on from."
         self.placeholder = Content(choosing if self.alternatives else f"{wanted} {self._keys}")
 

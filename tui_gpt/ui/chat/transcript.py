@@ -135,6 +135,8 @@ def facts_of(reply: Reply, number: int, of: int) -> str:
     if reply.declined:
         return "".join(parts)
     parts += [reply.title, f"{reply.tokens:,} token{'s' * (reply.tokens != 1)}"]
+    if reply.forgotten:
+        parts.append(f"{reply.forgotten} oldest messages left out")
     if reply.tokens and reply.seconds > 0:
         parts.append(f"{reply.tokens / reply.seconds:,.0f}/s")
     if reply.first_token_seconds is not None:
@@ -143,8 +145,6 @@ def facts_of(reply: Reply, number: int, of: int) -> str:
         parts.append(f"seed {reply.seed}")
     reasons = _REASONS | {"eot": "end of the answer"} if reply.answer else _REASONS
     parts.append(reasons.get(reply.reason, reply.reason))
-    if reply.forgotten:
-        parts.append(f"without the {reply.forgotten} oldest messages, which no longer fit")
     return safe_text("  ".join(filter(None, parts)), newlines=False)
 
 

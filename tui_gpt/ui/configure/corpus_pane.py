@@ -185,6 +185,8 @@ def _facts(facts: Explored) -> Iterator[Content]:
         if facts.repeats.unit == "paragraphs":
             yield row("paragraphs", f"{facts.repeats.counted:,}")
         yield row("duplicates", in_short(facts.repeats))
+    if facts.repeats is not None and (leak := leak_warning(facts.repeats)):
+        yield Content.styled(leak, "$text-warning")
     if facts.formats and facts.formats != ["text"]:
         yield row("format", " and ".join(facts.formats))
     if facts.columns:
@@ -199,8 +201,6 @@ def _facts(facts: Explored) -> Iterator[Content]:
     yield row("bytes each", f"{facts.bytes_per_token:.2f}")
     for change in facts.changes:
         yield Content.styled(safe_text(change, newlines=False), "$foreground-muted")
-    if facts.repeats is not None and (leak := leak_warning(facts.repeats)):
-        yield Content.styled(leak, "$text-warning")
     for skipped in facts.skipped[:_SHOWN_SKIPPED]:
         yield Content.styled(f"left out: {safe_text(skipped, newlines=False)}", "$text-warning")
     if len(facts.skipped) > _SHOWN_SKIPPED:

@@ -48,6 +48,8 @@ class FormState:
         self.origin: Origin | None = None
         self._name_taken = name_taken
         self._former: list[_Moment] = []
+        self._of_its_text: dict[str, str] = {}
+        """How the text of the model that is continued was read, while the form has that text."""
 
     # ---- changing
 
@@ -102,9 +104,19 @@ class FormState:
             dropout = self.texts["model.dropout"]
             texts = texts_of(own)
             self.texts.update({path: texts[path] for path in texts if path.startswith(("model.", "data."))})
+            self._of_its_text = {path: text for path, text in texts.items() if path.startswith("data.")}
             self.texts["model.dropout"] = dropout
         else:
             self._exchange(self.base, _fine_tuning())
+
+    def for_another_text(self) -> dict[str, str]:
+        """What is to be said of a text in place of what was known of the one that the model continued has read."""
+        known, self._of_its_text = self._of_its_text, {}
+        return {
+            path: self.base[path]
+            for path, text in known.items()
+            if path not in (CORPUS, MIX, *self.locked()) and self.texts[path] == text != self.base[path]
+        }
 
     def drop_origin(self) -> None:
         """Begin from random weights after all, with the shape that the form shows."""

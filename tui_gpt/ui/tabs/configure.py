@@ -246,6 +246,9 @@ class ConfigureTab(TabBody):
 
     def _choose_corpus(self, corpus: str) -> None:
         self._list_file(corpus)
+        if corpus != unescaped(self.state.texts[CORPUS]):
+            for path, text in self.state.for_another_text().items():
+                self.form.put(path, text)
         self.form.put(CORPUS, escaped(corpus))
         self._form_changed()
 
@@ -265,7 +268,7 @@ class ConfigureTab(TabBody):
     def _other_tokens(self) -> str:
         """Why a run would have other tokens than those of the text, empty where it would not."""
         origin = self.state.origin
-        return f"Tokens counted anew; the run uses those of {origin.name}." if origin is not None else ""
+        return f"Of a tokenizer made from this text; the run uses that of {origin.name}." if origin is not None else ""
 
     def _better_from_a_model(self) -> str:
         """What helps who trains a new model on conversations, empty for other texts."""

@@ -136,7 +136,7 @@ def _text(path: Path, number: int, raw: msgspec.Raw | None, column: str) -> str 
         an = "an" if kind == "object" else "a"
         raise CorpusError(
             f"{path} line {number:,} holds {an} {kind} in {shown(column)}, and text is needed; mend the line, or name "
-            "another column with --set data.column=NAME"
+            "another column with --column NAME"
         )
     try:
         return msgspec.json.decode(raw, type=str)

@@ -42,7 +42,7 @@ def find_column(path: Path, wanted: str) -> str:
         if columns[name] != [TEXT]:
             raise NoTextColumnError(
                 f"{path} holds {columns[name][0]} in the column {shown(name)}, and text is needed; name a column of "
-                "text with --set data.column=NAME"
+                "text with --column NAME"
             )
         return name
 

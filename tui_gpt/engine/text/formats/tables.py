@@ -70,7 +70,7 @@ def _advice(columns: Mapping[str, Collection[str]]) -> str:
     more = f" and {len(names) - _SHOWN_COLUMNS:,} more" if len(names) > _SHOWN_COLUMNS else ""
     return (
         f"its columns are {', '.join(names[:_SHOWN_COLUMNS])}{more}; name the one to learn from with "
-        "--set data.column=NAME"
+        "--column NAME (the field data.column)"
     )
 
 
