@@ -9,6 +9,7 @@ import pytest
 from chat_models import save_chat_model
 from chat_scene import answer, run_chat, say, settle, told
 from screen import text_of, until
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -117,5 +118,20 @@ def test_a_model_that_continues_knows_no_answers_and_says_so(home: Path) -> None
         settle(tab, max_new_tokens=6)
         await say(tab, pilot, "One day")
         assert not (await answer(tab, pilot)).answer
+
+    run_chat(body)
+
+
+def test_alt_and_a_letter_is_no_letter_in_the_line_of_a_dialog(home: Path) -> None:
+    save_chat_model()
+
+    async def body(tab: ChatTab, pilot: Pilot[Any]) -> None:
+        await meet(tab, pilot)
+        await pilot.press("alt+s")
+        await until(pilot, lambda: isinstance(tab.app.screen, AskText))
+        # As terminals send it: the key, and the letter along with it.
+        tab.app.screen.query_one(Input).post_message(Key("alt+c", "c"))
+        await pilot.press("o", "k")
+        await until(pilot, lambda: tab.app.screen.query_one(Input).value == "ok")
 
     run_chat(body)

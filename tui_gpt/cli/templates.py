@@ -43,7 +43,10 @@ def list_all(as_json: bool) -> None:
         echo_json(found)
         return
     usable = [template for template in found if not template.problem]
-    rows = [(t.name, t.kind, ", ".join(t.blanks), t.origin, t.title) for t in usable]
+    rows = [
+        (t.name, t.kind, ", ".join(t.blanks), "built-in" if t.origin == "built-in" else "your own", t.title)
+        for t in usable
+    ]
     echo_table([("NAME", "KIND", "BLANKS", "FROM", "WHAT IT ASKS"), *rows])
     for template in found:
         if template.problem:

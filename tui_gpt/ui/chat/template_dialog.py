@@ -17,6 +17,7 @@ from tui_gpt.core.safe_text import safe_text
 from tui_gpt.core.templates import Blank, Filled, Template
 from tui_gpt.ui.dialogs.dialog import Dialog
 from tui_gpt.ui.dialogs.explanation import Explanation
+from tui_gpt.ui.widgets.line_input import LineInput
 
 _LONGEST_PREVIEW = 4_000
 """Characters: of a longer prompt its end is shown, where the blanks usually are."""
@@ -45,7 +46,7 @@ class BlankField(Vertical):
         )
         yield Static(about, classes="about")
         hint = f"e.g. {safe_text(self.blank.example, newlines=False)}" if self.blank.example else ""
-        yield Input(self._first, placeholder=hint, compact=True, select_on_focus=self.blank.default is not None)
+        yield LineInput(self._first, placeholder=hint, compact=True, select_on_focus=self.blank.default is not None)
 
     @property
     def value(self) -> str:

@@ -13,6 +13,7 @@ from tui_gpt.core.errors import ConfigError
 from tui_gpt.core.names import check_name
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.ui.dialogs.dialog import Dialog
+from tui_gpt.ui.widgets.line_input import LineInput
 
 Check = Callable[[str], str]
 """A sentence that says what is wrong with the text, empty when nothing is."""
@@ -34,7 +35,7 @@ class AskText(Dialog[str]):
         with Vertical(classes="panel") as panel:
             panel.border_title = Content(safe_text(self._title, newlines=False))
             yield Static(Content(safe_text(self._detail)), classes="detail")
-            yield Input(safe_text(self._value, newlines=False), id="answer")
+            yield LineInput(safe_text(self._value, newlines=False), id="answer")
             yield Static(Content(safe_text(problem, newlines=False)), classes="problem")
             with Horizontal(classes="answers"):
                 yield Button("Cancel", id="cancel", compact=True)
