@@ -70,9 +70,9 @@ def test_a_filled_template_waits_in_the_prompt_and_its_settings_are_seen_and_tak
         before = tab.sampling.settings
         assert before is not None
         dialog = await choose(tab, pilot, "sentiment")
-        shown = text_of(dialog)
+        # The preview is scrolled to the open blank once it is laid out.
         for part in ("what somebody wrote", "e.g. I would see it again tomorrow.", "Review: ‹review›", "Sentiment:"):
-            assert part in shown
+            await until(pilot, lambda part=part: part in text_of(dialog))
         # Enter goes on only when there is something in the blank.
         await pilot.press("enter")
         await until(pilot, lambda: "review is empty" in text_of(dialog))
@@ -171,6 +171,7 @@ def test_a_guard_judges_what_was_filled_in_and_not_the_template(home: Path) -> N
     run_chat(body)
 
 
+@pytest.mark.slow
 def test_a_template_of_ones_own_is_foreign_text_and_a_broken_one_a_sentence(home: Path) -> None:
     folder = home / "templates"
     folder.mkdir()
@@ -209,6 +210,7 @@ def test_a_template_of_ones_own_is_foreign_text_and_a_broken_one_a_sentence(home
     run_chat(body, load=False)
 
 
+@pytest.mark.slow
 def test_template_and_settings_are_there_at_the_next_start(home: Path) -> None:
     async def first(tab: ChatTab, pilot: Pilot[Any]) -> None:
         await choose(tab, pilot, "qa-zero")
@@ -235,6 +237,7 @@ def test_template_and_settings_are_there_at_the_next_start(home: Path) -> None:
     run_chat(second, load=False)
 
 
+@pytest.mark.slow
 def test_what_another_version_remembered_is_no_template(home: Path) -> None:
     async def body(tab: ChatTab, pilot: Pilot[Any]) -> None:
         for remembered in (5, "", ["qa"], None):
@@ -264,6 +267,7 @@ def test_a_letter_with_alt_as_terminals_send_it_is_a_key_and_no_text(home: Path)
     run_chat(body, load=False)
 
 
+@pytest.mark.slow
 def test_the_text_above_and_the_whole_of_a_long_default_are_minded(home: Path) -> None:
     (home / "templates").mkdir()
     long = "word " * 500

@@ -118,6 +118,7 @@ def test_it_trains_on_what_has_come_waits_obeys_and_is_killed_and_learns_what_a_
     assert_same(run, reference)
 
 
+@pytest.mark.slow
 def test_a_feeder_that_is_killed_is_followed_by_another_one(scene: Scene, text: Arriving, reference: Run) -> None:
     run = scene.begin(streamed(max_steps=STEPS))
     process = scene.fork(run)
@@ -132,6 +133,7 @@ def test_a_feeder_that_is_killed_is_followed_by_another_one(scene: Scene, text: 
     assert_same(run, reference)
 
 
+@pytest.mark.slow
 def test_without_a_network_it_says_so_goes_on_when_it_is_back_and_stops_and_resumes_without(
     scene: Scene, text: Arriving, reference: Run
 ) -> None:
@@ -152,6 +154,7 @@ def test_without_a_network_it_says_so_goes_on_when_it_is_back_and_stops_and_resu
     assert_same(run, reference)
 
 
+@pytest.mark.slow
 def test_two_trainers_learn_from_one_text_and_one_of_them_may_leave(
     scene: Scene, text: Arriving, reference: Run
 ) -> None:
@@ -188,6 +191,7 @@ def test_parts_that_are_lost_or_damaged_are_made_again_and_must_be_the_same(
     assert_same(run, reference)
 
 
+@pytest.mark.slow
 def test_the_clock_of_a_run_by_minutes_stands_while_it_waits(scene: Scene, text: Arriving) -> None:
     minutes = 0.05
     run = scene.begin(streamed(max_minutes=minutes))
@@ -205,6 +209,7 @@ def test_the_clock_of_a_run_by_minutes_stands_while_it_waits(scene: Scene, text:
     assert status_of(run).elapsed_seconds >= 60 * minutes
 
 
+@pytest.mark.slow
 def test_another_text_in_the_place_of_the_one_that_was_learned_from_is_refused(scene: Scene, text: Arriving) -> None:
     run = scene.begin(streamed(max_steps=STEPS))
     text.let_through(3)
@@ -229,6 +234,7 @@ def test_another_text_in_the_place_of_the_one_that_was_learned_from_is_refused(s
     assert error.startswith("part 2 of TinyStories is not what this run has learned from"), error
 
 
+@pytest.mark.slow
 def test_a_run_by_epochs_waits_for_all_of_it_and_a_fork_by_epochs_does(scene: Scene, text: Arriving) -> None:
     run = scene.begin(streamed(max_steps=4), "short")
     assert scene.train_forked(run) == 0, last_words(run)

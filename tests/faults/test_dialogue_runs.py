@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dialogue_sets import ANSWERS, MODEL, write_talks
+from hostile_files import slow_but
 from training_runs import Scene, fault, final_weights, last_words, learned, records, status_of, tiny
 
 from tui_gpt.core.config import RunConfig, to_dict
@@ -66,7 +67,7 @@ def assert_same(run: Run, reference: Run) -> None:
     assert final_weights(run) == final_weights(reference)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", slow_but(["from nothing", "by adapters"], CASES))
 def test_a_killed_run_learns_bit_for_bit_what_it_would_have(
     scene: Scene, talks: Path, case: str, request: pytest.FixtureRequest
 ) -> None:
@@ -109,6 +110,7 @@ def test_a_model_of_texts_begins_with_what_it_was_and_four_tokens_more(scene: Sc
         assert (start_folder(again) / file).read_bytes() == (start_folder(run) / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_model_that_answers_is_trained_on_as_it_is(scene: Scene, talks: Path) -> None:
     first = begin_run(chatty(talks), "first")
     assert scene.train_here(first) == 0, last_words(first)
@@ -119,6 +121,7 @@ def test_a_model_that_answers_is_trained_on_as_it_is(scene: Scene, talks: Path) 
     assert scene.train_here(run) == 0, last_words(run)
 
 
+@pytest.mark.slow
 def test_a_fork_goes_on_with_the_rows_of_the_run(scene: Scene, talks: Path) -> None:
     run = begin_run(chatty(talks), "whole")
     assert scene.train_here(run) == 0, last_words(run)
@@ -127,6 +130,7 @@ def test_a_fork_goes_on_with_the_rows_of_the_run(scene: Scene, talks: Path) -> N
     assert final_weights(fork) == final_weights(run)
 
 
+@pytest.mark.slow
 def test_epochs_are_counted_in_rows(scene: Scene, talks: Path) -> None:
     config = chatty(talks, max_steps=None, max_epochs=2)
     run = begin_run(config, "epochs")
@@ -136,6 +140,7 @@ def test_epochs_are_counted_in_rows(scene: Scene, talks: Path) -> None:
     assert status_of(run).step == round(2 * rows / config.train.batch_size)
 
 
+@pytest.mark.slow
 def test_a_run_that_no_longer_gets_better_ends(scene: Scene, talks: Path) -> None:
     config = chatty(talks, max_steps=200, eval_interval=2, early_stopping_patience=2, learning_rate=0.0)
     run = begin_run(config, "stuck")
@@ -171,6 +176,7 @@ def test_a_run_whose_conversations_changed_is_not_resumed(scene: Scene, talks: P
     assert ("is not the text that run bard began with" if change == "other" else "talks.jsonl") in status.error
 
 
+@pytest.mark.slow
 def test_token_files_that_are_damaged_are_made_again_when_resumed(scene: Scene, talks: Path) -> None:
     reference = begin_run(chatty(talks), "reference")
     assert scene.train_here(reference) == 0, last_words(reference)

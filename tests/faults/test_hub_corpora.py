@@ -110,6 +110,7 @@ def test_the_files_that_hold_the_documents_asked_for_are_enough(place: Place) ->
     assert place.facts("hub:a/foxes", "--documents", "30", HF_HUB_OFFLINE="1")["documents"] == 30
 
 
+@pytest.mark.slow
 def test_what_broke_off_is_gone_on_with(place: Place) -> None:
     # The client writes ten megabytes at a time, so that less than those is lost.
     long = [random.Random(n).randbytes(6_000_000).hex() for n in range(2)]
