@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import torch
@@ -107,10 +107,10 @@ POINTS: dict[str, tuple[Any, str]] = {
 }
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Set the faults, then do what the worker does."""
     set_faults(json.loads(os.environ["TRAINER_FAULTS"]))
-    return worker.main()
+    worker.run_and_leave()
 
 
 def set_faults(faults: Sequence[Mapping[str, Any]]) -> None:
@@ -235,4 +235,4 @@ def _forget_tensors(part: str, learner: learner.Learner) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

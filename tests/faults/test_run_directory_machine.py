@@ -214,6 +214,8 @@ class AnythingHappens(RunDirectories):
                 trainer.begin()
             return
         waiting, went_on = dict(account.pending), False
+        # A save-as whose trainer died once the model was there gets its line in the notes now.
+        self.touched |= {""} if any(each[1].get("name") for each in waiting.values()) else set()
         with self.death.after(dies) as died:
             went_on = trainer.begin()
         if died[0]:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import msgspec
 import torch
@@ -381,5 +382,20 @@ def _with_newest_learning_rate(run: Run, counters: Counters) -> Counters:
     return counters
 
 
+def run_and_leave() -> NoReturn:
+    """`main`, and the end of the process.
+
+    One of several ranks skips what the interpreter does last: threads of its process group can outlive the group, and
+    one that asks for the interpreter then takes the process down by an abort.
+    """
+    code = main()
+    if Ranks.from_environment().world_size > 1:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_leave()
