@@ -1,0 +1,1 @@
+"""The processes that `benchmarks.interleaved` lets take turns, one module for each way of doing the work."""
