@@ -52,6 +52,7 @@ from tui_gpt.engine.training.trainer import Interruption, Trainer
 
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 _ECHO_SECONDS = 2.0
+_FIRST_RANK_SPEAKS_SECONDS = 30.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -233,7 +234,12 @@ def _follow(run: Run, ranks: Ranks, interruption: Interruption) -> None:
     """What every rank but the first does: the same steps, and no files."""
     reporter = Reporter(run.folder, Status(state="starting"))
     reporter.silence()
-    corpus = open_corpus(run)
+    try:
+        corpus = open_corpus(run)
+    except TuiGptError:
+        # The first rank meets the same, and is the one who says so; torchrun ends it as soon as this one has ended.
+        time.sleep(_FIRST_RANK_SPEAKS_SECONDS)
+        raise
     _join(ranks, run.record.config.train.device)
     # Not before: if the first rank fails before it joins, torchrun ends this one by a signal.
     _leave_signals_to_the_first_rank()
