@@ -155,3 +155,37 @@ def test_the_chunked_loss_and_its_gradients_equal_the_plain_ones(rows: int, monk
     torch.testing.assert_close(results[0][0], expected)
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("frozen", ["hidden", "head"])
+def test_the_chunked_loss_leaves_out_a_gradient_that_nobody_wants(frozen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss_module, "_CHUNK_ROWS", 5)
+    generator = torch.Generator().manual_seed(0)
+    hidden, weight = torch.randn(2, 9, 8, generator=generator), torch.randn(50, 8, generator=generator)
+    targets = torch.randint(50, (2, 9), generator=generator)
+    wanted = weight if frozen == "hidden" else hidden
+    found = []
+    for vocabulary in (10_000, 0):
+        monkeypatch.setattr(loss_module, "_PLAIN_MAX_VOCABULARY", vocabulary)
+        wanted.requires_grad_().grad = None
+        (sum_loss(hidden, weight, targets) * 0.25).backward()
+        found.append(wanted.grad)
+    assert (hidden if frozen == "hidden" else weight).grad is None
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what torch imports to compile
+def test_the_compiled_chunked_loss_equals_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss_module, "_CHUNK_ROWS", 64)
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(1, 150, 16, generator=generator, requires_grad=True)
+    weight = torch.randn(9000, 16, generator=generator, requires_grad=True)
+    targets = torch.randint(9000, (1, 150), generator=generator)
+    found = []
+    for way in (sum_loss, torch.compile(sum_loss)):
+        hidden.grad = weight.grad = None
+        loss = way(hidden, weight, targets)
+        loss.backward()
+        found.append((loss.detach(), hidden.grad, weight.grad))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)

@@ -24,9 +24,6 @@ PLAIN_ATTENTION_MAX_TOKENS = 256
 PLAIN_LOSS_MAX_VOCABULARY = 8192
 """Up to this vocabulary all logits of a pass exist at once, above it 512 rows at a time (`engine.network.loss`)."""
 LOSS_CHUNK_ROWS = 512
-CHUNK_HOLES = {FLOAT32: 24.0, 2: 7.5}
-"""Bytes per logit of a chunk that glibc's heap loses between the tensors of one chunk and those of the next, by bytes
-per number, before the factor below: measured with 2048 tokens and vocabularies of 32,000 and 50,257."""
 ALLOCATOR_FACTOR: dict[DeviceKind, float] = {"cpu": 1.5, "cuda": 1.1, "mps": 1.1}
 """Memory taken per byte of short-lived tensors. CPU: glibc's heap leaves holes between tensors of many sizes; resident
 memory grew 1.36 (gpt2, float32) to 1.66 (qwen3, bf16) times as fast as the tensors from 8 to 64 sequences. The GPUs'
@@ -253,11 +250,10 @@ def _activations(model: ModelConfig, train: TrainConfig, sequences: int, element
         blocks = model.n_layer * model.n_embd * element + block
     stream = _saved_by_norm(model, model.n_embd, element, device) + 2 * model.n_embd * element
     rows = tokens if model.vocabulary <= PLAIN_LOSS_MAX_VOCABULARY else min(tokens, LOSS_CHUNK_ROWS)
-    # Logits, the log-softmax of them in float32, and both gradients; in bf16 a float32 copy of the logits too.
-    per_logit: float = 3 * FLOAT32 + element
-    if rows < tokens and device == "cpu":
-        per_logit += CHUNK_HOLES[element]
-    loss = round(rows * model.vocabulary * per_logit)
+    # Logits, the log-softmax of them in float32, and both gradients; in bf16 a float32 copy of the logits too. Those of
+    # a chunk take each other's places: measured with 2048 and 4096 tokens, vocabularies of 32,000 and 50,257.
+    per_logit = 3 * FLOAT32 + element if rows == tokens else 4 * element
+    loss = rows * model.vocabulary * per_logit
     # Gradients in flight within one block: of the MLP's inside or of the attention weights.
     in_flight = tokens * element * max(2 * model.inner * (2 if model.family != "gpt2" else 1), 4 * model.n_embd)
     if _keeps_attention_weights(model, device):
