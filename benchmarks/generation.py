@@ -52,7 +52,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
         "vocab_size": 50257,
     },
 }
-_BYTES = {"float32": 4, "float16": 2, "bf16": 2, "int8": 1, "f32": 4, "f16": 2, "q8_0": 34 / 32}
+_BYTES = {"float32": 4, "bf16": 2, "int8": 1, "f32": 4, "f16": 2, "q8_0": 34 / 32}
 """That a weight takes."""
 
 
@@ -77,7 +77,7 @@ def _contenders(name: str, options: dict[str, Any], home: Path) -> list[Contende
     of = "benchmarks.contenders."
     found = [
         Contender(f"tui-gpt {precision}", of + "own_generation", options | {"precision": precision})
-        for precision in ("float32", "float16", "int8")
+        for precision in ("float32", "bf16", "int8")
     ]
     for precision in ("float32", "bf16"):
         for cache, compiled in (("dynamic", False), ("static", False), ("static", True)):

@@ -19,6 +19,7 @@ from tui_gpt.engine.generation.stopping import StopFilter
 from tui_gpt.engine.generation.windows import window_start
 from tui_gpt.engine.network import GPT, KVCache
 from tui_gpt.engine.network.decoding import Decoder
+from tui_gpt.engine.network.native_decoding import NativeDecoder
 from tui_gpt.engine.text.dialogues.chat_format import end_ids
 from tui_gpt.engine.text.tokenizer import Tokenizer
 
@@ -202,7 +203,9 @@ class _Sample:
 class _Reader:
     """Feeds a batch of equally long texts to the network: only what is new, as long as the window stands."""
 
-    def __init__(self, network: GPT, decoder: Decoder, vocab_size: int, longest: int, use_cache: bool) -> None:
+    def __init__(
+        self, network: GPT, decoder: Decoder | NativeDecoder, vocab_size: int, longest: int, use_cache: bool
+    ) -> None:
         self._network = network
         self._decoder = decoder
         self._vocab_size = vocab_size

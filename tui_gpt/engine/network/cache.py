@@ -52,14 +52,19 @@ class KVCache:
             raise ValueError(f"cannot keep {length} of {self.length} cached tokens")
         self._count(length)
 
+    def lengthen(self) -> Tensor:
+        """Count one more token, whose keys and values the caller writes into the buffer (n_layer, 2, B, K, n_positions,
+        D) that this returns. Raises ValueError when the cache is full."""
+        if self.length == self.n_positions:
+            raise ValueError(f"{self.length + 1} tokens exceed the context of {self.n_positions}")
+        self._count(self.length + 1)
+        return self._both
+
     def extend(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Make room for one more token; of each block where its key and value go (2, B, K, D), and all keys and all
         values, with the new ones, (B, K, S, D). Raises ValueError when the cache is full."""
         place = self.length
-        if place == self.n_positions:
-            raise ValueError(f"{place + 1} tokens exceed the context of {self.n_positions}")
-        self._count(place + 1)
-        seen = self._both.narrow(4, 0, place + 1)
+        seen = self.lengthen().narrow(4, 0, place + 1)
         return self._both.select(4, place).unbind(0), seen.select(1, 0).unbind(0), seen.select(1, 1).unbind(0)
 
     def _count(self, length: int) -> None:

@@ -27,15 +27,6 @@ Map = Callable[[Tensor], Tensor]
 """(B, in) to (B, out)."""
 
 
-Product = Callable[[Tensor, Tensor | None], Map]
-"""From a weight (out, in) and a bias (out) to the map that they are."""
-
-
-def exact(weight: Tensor, bias: Tensor | None) -> Map:
-    """The product in the precision of the weight."""
-    return partial(F.linear, weight=weight, bias=bias)
-
-
 @dataclass(slots=True)
 class _Step:
     """What one block does to one token."""
@@ -53,16 +44,15 @@ class _Step:
 class Decoder:
     """Writes with a network's weights as they stand, which must stay where they are. Dropout is never applied."""
 
-    def __init__(self, network: GPT, product: Product = exact) -> None:
-        """`product` says how weights are kept and multiplied; those with adapters beside them multiply themselves."""
+    def __init__(self, network: GPT) -> None:
         self._network = network
         self._config = config = network.config
         self._gated = config.family != "gpt2"
         self._widths = (config.n_head, config.kv_heads, config.kv_heads)
         self._grouped = config.n_head != config.kv_heads
-        self._steps = [_step(block, product) for block in network.blocks]
+        self._steps = [_step(block) for block in network.blocks]
         self._final_norm = _norm(network.final_norm)
-        self._head = product(network.head_weight, None)
+        self._head = partial(F.linear, weight=network.head_weight)
         if network.rotary_cos is not None and network.rotary_sin is not None:
             half = config.head_size // 2
             dtype = network.token_embedding.weight.dtype
@@ -112,23 +102,23 @@ class Decoder:
         return self._head(self._final_norm(x)).float()
 
 
-def _step(block: nn.Module, product: Product) -> _Step:
+def _step(block: nn.Module) -> _Step:
     assert isinstance(block, Block)
     attention, mlp = block.attention, block.mlp
     return _Step(
         norm_1=_norm(block.norm_1),
-        qkv=_map(attention.qkv, product),
+        qkv=_map(attention.qkv),
         norm_heads=_norm_of_heads(attention) if attention.norms_heads else None,
-        out=_map(attention.out, product),
+        out=_map(attention.out),
         norm_2=_norm(block.norm_2),
-        up=_map(mlp.up, product),
-        down=_map(mlp.down, product),
+        up=_map(mlp.up),
+        down=_map(mlp.down),
     )
 
 
-def _map(layer: nn.Module, product: Product) -> Map:
+def _map(layer: nn.Module) -> Map:
     # What has adapters beside its weight is a Linear too, but multiplies in its own way.
-    return product(layer.weight, layer.bias) if type(layer) is nn.Linear else layer
+    return partial(F.linear, weight=layer.weight, bias=layer.bias) if type(layer) is nn.Linear else layer
 
 
 def _norm(norm: nn.Module) -> Map:

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tui_gpt.core.config import ModelConfig, WritingPrecision
+from tui_gpt.core.errors import ConfigError
 from tui_gpt.engine.network.cache import KVCache
 from tui_gpt.engine.network.decoding import Decoder
 from tui_gpt.engine.network.layers import Block, norm, rotary_tables
+from tui_gpt.engine.network.native_decoding import NativeDecoder, native_obstacle
 from tui_gpt.engine.network.packing import mask_within, positions_within
-from tui_gpt.engine.network.precision import product_in
 
 
 class GPT(nn.Module):
@@ -85,13 +86,18 @@ class GPT(nn.Module):
         """Logits (B, vocab_size), float32, of the token after `ids` (B, T); the head reads the last row only."""
         return F.linear(self.hidden(ids, cache)[:, -1], self.head_weight).float()
 
-    def decoder(self, precision: WritingPrecision = "float32") -> Decoder:
+    def decoder(self, precision: WritingPrecision = "float32") -> Decoder | NativeDecoder:
         """What computes the next token's logits for one token at a time, faster than `next_logits`.
 
         In float32 it uses the weights themselves, as long as they stay where they are; else a copy of them as they are
-        now. Raises ConfigError where their device cannot compute in `precision`.
+        now. Raises ConfigError where nothing here computes in `precision`.
         """
-        return Decoder(self, product_in(precision, self.token_embedding.weight.device))
+        obstacle = native_obstacle(self)
+        if not obstacle:
+            return NativeDecoder(self, precision)
+        if precision != "float32":
+            raise ConfigError("--precision", f"{precision} cannot be had here: {obstacle}")
+        return Decoder(self)
 
     def count_parameters(self) -> int:
         """Numbers that are learned, a tied matrix counted once."""
