@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from benchmarks.interleaved import serve
 from tui_gpt.core.config import SampleConfig
 from tui_gpt.engine.generation.model_source import load_source
@@ -21,9 +19,7 @@ def build(options: dict[str, Any]) -> Callable[[], float]:
     """The model from the library, and a function that writes and returns tokens per second after the first one."""
     _, loaded = load_source(options["model"], device="cpu")
     use_threads(loaded.network)
-    if "threads" in options:
-        torch.set_num_threads(options["threads"])
-    NOTES["threads"] = torch.get_num_threads()
+    NOTES["threads"] = "own"
     generator = Generator.of(loaded, options["precision"])
     settings = SampleConfig(
         max_new_tokens=options["tokens"], temperature=options["temperature"], top_k=options["top_k"], seed=1

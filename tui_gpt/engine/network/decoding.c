@@ -16,7 +16,7 @@
 enum { FLOAT32, BF16, INT8 };
 
 typedef struct {
-    const void *weights; /* (rows, columns), of `kind` */
+    const void *weights; /* FLOAT32: (rows, columns). Else panels of 64 rows: (rows / 64, columns, 64) */
     const float *scales; /* (rows), of int8: what 1 stands for in each row */
     const float *bias;   /* (rows), or none */
     int64_t kind, rows, columns;
@@ -28,7 +28,7 @@ typedef struct {
 
 typedef struct {
     Norm norm_1, norm_2, q_norm, k_norm; /* the latter two without scale: heads are not normed */
-    Matrix qkv, out, up, down;
+    Matrix qkv, out, gate, up, down; /* gate only where the network is gated */
 } Block;
 
 typedef struct {
@@ -68,55 +68,65 @@ static inline float bf16_value(uint16_t bits) {
     return value.f;
 }
 
-/* Four rows at once, because one sum alone waits for itself. */
-#define FOUR_ROWS(NAME, TYPE, VALUE)                                                                                   \
-    static inline void NAME(const TYPE *w, int64_t stride, const float *x, int64_t n, float *sums) {                   \
-        const TYPE *w1 = w + stride, *w2 = w1 + stride, *w3 = w2 + stride;                                             \
-        float a = 0, b = 0, c = 0, d = 0;                                                                              \
-        _Pragma("omp simd reduction(+ : a, b, c, d)") for (int64_t i = 0; i < n; i++) {                                \
-            a += VALUE(w[i]) * x[i];                                                                                   \
-            b += VALUE(w1[i]) * x[i];                                                                                  \
-            c += VALUE(w2[i]) * x[i];                                                                                  \
-            d += VALUE(w3[i]) * x[i];                                                                                  \
+enum { PANEL = 64, AHEAD = 4096 };
+
+/* What `n` weights of PANEL rows, column after column, make of x: sums. They come from memory faster if they are asked for
+   AHEAD bytes before their turn, and four columns at once keep the sums from waiting for themselves. */
+#define PANEL_SUMS(NAME, TYPE, VALUE)                                                                                  \
+    static void NAME(const TYPE *restrict w, int64_t n, const float *restrict x, float *restrict sums) {               \
+        for (int r = 0; r < PANEL; r++) sums[r] = 0;                                                                   \
+        int64_t i = 0;                                                                                                 \
+        for (; i + 4 <= n; i += 4, w += 4 * PANEL) {                                                                   \
+            float a = x[i], b = x[i + 1], c = x[i + 2], d = x[i + 3];                                                  \
+            for (int at = 0; at < 4 * PANEL * (int)sizeof(TYPE); at += 64)                                             \
+                __builtin_prefetch((const char *)w + AHEAD + at);                                                      \
+            _Pragma("omp simd") for (int r = 0; r < PANEL; r++) sums[r] +=                                             \
+                (VALUE(w[r]) * a + VALUE(w[PANEL + r]) * b) +                                                          \
+                (VALUE(w[2 * PANEL + r]) * c + VALUE(w[3 * PANEL + r]) * d);                                           \
         }                                                                                                              \
-        sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;                                                            \
-    }                                                                                                                  \
-    static inline float NAME##_one(const TYPE *w, const float *x, int64_t n) {                                         \
-        float a = 0;                                                                                                   \
-        _Pragma("omp simd reduction(+ : a)") for (int64_t i = 0; i < n; i++) a += VALUE(w[i]) * x[i];                  \
-        return a;                                                                                                      \
+        for (; i < n; i++, w += PANEL)                                                                                 \
+            for (int r = 0; r < PANEL; r++) sums[r] += VALUE(w[r]) * x[i];                                             \
     }
 
-FOUR_ROWS(dot_float32, float, )
-FOUR_ROWS(dot_bf16, uint16_t, bf16_value)
-FOUR_ROWS(dot_int8, int8_t, (float))
+PANEL_SUMS(panel_bf16, uint16_t, bf16_value)
+PANEL_SUMS(panel_int8, int8_t, (float))
 
-/* Of (rows, n) weights those from `first` until `last`, times x: sums[row - first]. */
-static void products(const void *weights, int64_t kind, int64_t first, int64_t last, int64_t n, const float *x,
-                     float *sums) {
+/* Of (rows, n) weights, row after row, those from `first` until `last`, times x: sums[row - first]. Four rows at once,
+   for the same reason. */
+static void row_sums(const float *weights, int64_t first, int64_t last, int64_t n, const float *x, float *sums) {
     int64_t row = first;
-    for (; row + 4 <= last; row += 4, sums += 4) {
-        if (kind == FLOAT32) dot_float32((const float *)weights + row * n, n, x, n, sums);
-        else if (kind == BF16) dot_bf16((const uint16_t *)weights + row * n, n, x, n, sums);
-        else dot_int8((const int8_t *)weights + row * n, n, x, n, sums);
+    const float *w = weights + first * n;
+    for (; row + 4 <= last; row += 4, w += 4 * n, sums += 4) {
+        const float *w1 = w + n, *w2 = w1 + n, *w3 = w2 + n;
+        float a = 0, b = 0, c = 0, d = 0;
+#pragma omp simd reduction(+ : a, b, c, d)
+        for (int64_t i = 0; i < n; i++) {
+            a += w[i] * x[i];
+            b += w1[i] * x[i];
+            c += w2[i] * x[i];
+            d += w3[i] * x[i];
+        }
+        sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
     }
-    for (; row < last; row++, sums++) {
-        if (kind == FLOAT32) *sums = dot_float32_one((const float *)weights + row * n, x, n);
-        else if (kind == BF16) *sums = dot_bf16_one((const uint16_t *)weights + row * n, x, n);
-        else *sums = dot_int8_one((const int8_t *)weights + row * n, x, n);
+    for (; row < last; row++, w += n) {
+        float a = 0;
+#pragma omp simd reduction(+ : a)
+        for (int64_t i = 0; i < n; i++) a += w[i] * x[i];
+        *sums++ = a;
     }
 }
 
-/* Rows of y (B, rows) = weights x (B, columns) + bias, or added to what y holds; texts lie `apart` in x. A few rows at a
-   time for all of the batch, so that weights are read from memory once. */
-static void multiply(const Matrix *m, int64_t first, int64_t last, const float *x, int64_t apart, int64_t batch, float *y,
-                     int adds) {
-    enum { TOGETHER = 16 };
-    float sums[TOGETHER];
-    for (int64_t row = first; row < last; row += TOGETHER) {
-        int64_t end = row + TOGETHER < last ? row + TOGETHER : last;
+/* Rows of y (B, rows) = weights x (B, columns) + bias, or added to what y holds. A panel at a time for all of the batch,
+   so that weights are read from memory once. */
+static void multiply(const Matrix *m, int64_t first, int64_t last, const float *x, int64_t batch, float *y, int adds) {
+    float sums[PANEL];
+    for (int64_t row = first; row < last; row += PANEL) {
+        int64_t end = row + PANEL < last ? row + PANEL : last;
         for (int64_t b = 0; b < batch; b++) {
-            products(m->weights, m->kind, row, end, m->columns, x + b * apart, sums);
+            const float *from = x + b * m->columns;
+            if (m->kind == FLOAT32) row_sums(m->weights, row, end, m->columns, from, sums);
+            else if (m->kind == BF16) panel_bf16((const uint16_t *)m->weights + row * m->columns, m->columns, from, sums);
+            else panel_int8((const int8_t *)m->weights + row * m->columns, m->columns, from, sums);
             float *to = y + b * m->rows;
             for (int64_t r = row; r < end; r++) {
                 float value = sums[r - row] * (m->scales ? m->scales[r] : 1.0f) + (m->bias ? m->bias[r] : 0.0f);
@@ -153,7 +163,7 @@ static void turn(float *x, const float *cos, const float *sin, int64_t n) {
 static void attend(const float *q, const float *keys, const float *values, int64_t seen, int64_t size, float *scores,
                    float *mixed) {
     float scale = 1.0f / sqrtf((float)size), largest = -INFINITY, total = 0;
-    products(keys, FLOAT32, 0, seen, size, q, scores);
+    row_sums(keys, 0, seen, size, q, scores);
 #pragma omp simd reduction(max : largest)
     for (int64_t s = 0; s < seen; s++) largest = scores[s] > largest ? scores[s] : largest;
 #pragma omp simd reduction(+ : total)
@@ -192,25 +202,25 @@ static void group(const Network *net, const Block *block, float *heads, int64_t 
     }
 }
 
-/* Units of the MLP from `first` until `last`, of what `up` gave (and gate times it). */
-static void activate(const Network *net, float *hidden, int64_t first, int64_t last) {
-    if (net->gated) {
-        const float *up = hidden + net->n_inner;
+/* Units of the MLP from `first` until `last`: GELU of what `up` gave, or SiLU of the gates times it. */
+static void activate(float *hidden, const float *gates, int64_t first, int64_t last) {
+    if (gates) {
 #pragma omp simd
-        for (int64_t i = first; i < last; i++) hidden[i] = hidden[i] / (1.0f + exponential(-hidden[i])) * up[i];
+        for (int64_t i = first; i < last; i++) hidden[i] *= gates[i] / (1.0f + exponential(-gates[i]));
     } else {
 #pragma omp simd
         for (int64_t i = first; i < last; i++) {
             float x = hidden[i], inner = 0.7978845608f * (x + 0.044715f * x * x * x);
-            hidden[i] = x - x / (1.0f + exponential(2.0f * inner)); /* 0.5 x (1 + tanh(inner)) */
+            hidden[i] = x - x / (1.0f + exponential(2.0f * inner)); /* x (1 + tanh(inner)) / 2 */
         }
     }
 }
 
-/* Where the share of a thread begins, in whole groups of four rows. */
-static int64_t begin(int64_t rows, int64_t thread, int64_t threads) {
-    int64_t at = (rows * thread / threads + 3) & ~(int64_t)3;
-    return thread == threads || at > rows ? rows : at;
+/* Where the share of a thread begins: in whole panels, or groups of four rows. */
+static int64_t begin(const Matrix *m, int64_t thread, int64_t threads) {
+    int64_t together = m->kind == FLOAT32 ? 4 : PANEL, groups = (m->rows + together - 1) / together;
+    int64_t at = groups * thread / threads * together;
+    return at < m->rows ? at : m->rows;
 }
 
 static inline void wait_for_all(void) {
@@ -221,12 +231,12 @@ static inline void wait_for_all(void) {
    0, or 1 where there is no memory. */
 int next_logits(const Network *net, const int64_t *ids, const Cache *cache, int64_t threads, float *logits) {
     int64_t batch = cache->batch, width = net->n_embd, size = net->head_size, place = cache->length;
-    int64_t n_heads = net->n_head + 2 * net->n_kv_head, mixes = net->n_head * size;
-    int64_t up_rows = net->n_inner * (net->gated ? 2 : 1), per_text = width + n_heads * size + mixes + up_rows;
-    float *room = malloc((batch * per_text + threads * (batch * width + place + 8)) * sizeof(float));
+    int64_t n_heads = net->n_head + 2 * net->n_kv_head, mixes = net->n_head * size, inner = net->n_inner;
+    int64_t shared = width + n_heads * size + mixes + 2 * inner, own = width + (place + 1 + batch) / batch;
+    float *room = malloc(batch * (shared + threads * own) * sizeof(float));
     if (!room) return 1;
-    float *x = room, *heads = x + batch * width, *mixed = heads + batch * n_heads * size, *hidden = mixed + batch * mixes;
-    float *own_rooms = hidden + batch * up_rows;
+    float *x = room, *heads = x + batch * width, *mixed = heads + batch * n_heads * size;
+    float *hidden = mixed + batch * mixes, *gates = hidden + batch * inner, *own_rooms = gates + batch * inner;
     for (int64_t b = 0; b < batch; b++)
         for (int64_t i = 0; i < width; i++)
             x[b * width + i] = net->token_embedding[ids[b] * width + i] +
@@ -238,13 +248,13 @@ int next_logits(const Network *net, const int64_t *ids, const Cache *cache, int6
 #ifdef _OPENMP
         me = omp_get_thread_num(), all = omp_get_num_threads();
 #endif
-        float *normed = own_rooms + me * (batch * width + place + 8), *scores = normed + batch * width;
-#define ROWS(N) begin(N, me, all), begin(N, me + 1, all)
+        float *normed = own_rooms + me * batch * own, *scores = normed + batch * width;
+#define ROWS(M) M, begin(M, me, all), begin(M, me + 1, all)
         for (int64_t layer = 0; layer < net->n_layer; layer++) {
             const Block *block = net->blocks + layer;
             for (int64_t b = 0; b < batch; b++)
                 norm(&block->norm_1, net->epsilon, x + b * width, width, normed + b * width);
-            multiply(&block->qkv, ROWS(block->qkv.rows), normed, width, batch, heads, 0);
+            multiply(ROWS(&block->qkv), normed, batch, heads, 0);
             wait_for_all();
             int64_t groups = batch * net->n_kv_head;
             for (int64_t g = groups * me / all; g < groups * (me + 1) / all; g++) {
@@ -254,22 +264,22 @@ int next_logits(const Network *net, const int64_t *ids, const Cache *cache, int6
                       mixed + b * mixes);
             }
             wait_for_all();
-            multiply(&block->out, ROWS(width), mixed, mixes, batch, x, 1);
+            multiply(ROWS(&block->out), mixed, batch, x, 1);
             wait_for_all();
             for (int64_t b = 0; b < batch; b++)
                 norm(&block->norm_2, net->epsilon, x + b * width, width, normed + b * width);
-            int64_t first = begin(net->n_inner, me, all), last = begin(net->n_inner, me + 1, all);
-            multiply(&block->up, first, last, normed, width, batch, hidden, 0);
-            if (net->gated)
-                multiply(&block->up, first + net->n_inner, last + net->n_inner, normed, width, batch, hidden, 0);
-            for (int64_t b = 0; b < batch; b++) activate(net, hidden + b * up_rows, first, last);
+            multiply(ROWS(&block->up), normed, batch, hidden, 0);
+            if (net->gated) multiply(ROWS(&block->gate), normed, batch, gates, 0);
+            for (int64_t b = 0; b < batch; b++)
+                activate(hidden + b * inner, net->gated ? gates + b * inner : NULL, begin(&block->up, me, all),
+                         begin(&block->up, me + 1, all));
             wait_for_all();
-            multiply(&block->down, ROWS(width), hidden, up_rows, batch, x, 1);
+            multiply(ROWS(&block->down), hidden, batch, x, 1);
             wait_for_all();
         }
         for (int64_t b = 0; b < batch; b++)
             norm(&net->final_norm, net->epsilon, x + b * width, width, normed + b * width);
-        multiply(&net->head, ROWS(net->head.rows), normed, width, batch, logits, 0);
+        multiply(ROWS(&net->head), normed, batch, logits, 0);
     }
     free(room);
     return 0;

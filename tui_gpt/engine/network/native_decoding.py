@@ -8,21 +8,27 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tui_gpt.core.config import WritingPrecision
 from tui_gpt.engine.network.cache import KVCache
 from tui_gpt.engine.network.layers import Block
 from tui_gpt.engine.network.native import library
+from tui_gpt.engine.network.pace import Pace
+from tui_gpt.engine.training.devices import physical_threads
 
 if TYPE_CHECKING:
     from tui_gpt.engine.network.gpt import GPT
 
 _KINDS: dict[WritingPrecision, int] = {"float32": 0, "bf16": 1, "int8": 2}
 _LARGEST_STEP = 127
+_PANEL = 64
+"""Rows; decoding.c has the same."""
 
 _Pointer, _Integer = ctypes.c_void_p, ctypes.c_int64
 
@@ -44,7 +50,7 @@ class _Norm(ctypes.Structure):
 
 class _Block(ctypes.Structure):
     _fields_ = [(name, _Norm) for name in ("norm_1", "norm_2", "q_norm", "k_norm")] + [
-        (name, _Matrix) for name in ("qkv", "out", "up", "down")
+        (name, _Matrix) for name in ("qkv", "out", "gate", "up", "down")
     ]
 
 
@@ -79,13 +85,17 @@ def native_obstacle(network: GPT) -> str:
 
 
 class NativeDecoder:
-    """Writes with a network for which there is no `native_obstacle`, in as many threads as torch has."""
+    """Writes with a network for which there is no `native_obstacle`, in as many threads as pay at the time.
+
+    How many they are changes nothing in the result.
+    """
 
     def __init__(self, network: GPT, precision: WritingPrecision = "float32") -> None:
         """In float32 the weights must stay where they are; else they are copied as they are now."""
         self._network = network  # what is not copied lies in it
         self._precision: WritingPrecision = precision
         self._kept: list[Tensor] = []
+        self._pace = Pace(physical_threads())
         config = network.config
         blocks = (_Block * config.n_layer)(*map(self._block, network.blocks))
         position = network.position_embedding
@@ -120,24 +130,33 @@ class NativeDecoder:
         place = cache.length
         buffer = cache.lengthen()
         logits = torch.empty(len(chosen), self._vocabulary)
+        threads, began = self._pace.threads(), time.perf_counter()
         failed = _library().next_logits(
             ctypes.byref(self._table),
             (ctypes.c_int64 * len(chosen))(*chosen),
             ctypes.byref(_Cache(buffer.data_ptr(), len(chosen), cache.n_positions, place)),
-            ctypes.c_int64(torch.get_num_threads()),
+            ctypes.c_int64(threads),
             _Pointer(logits.data_ptr()),
         )
         if failed:
             raise MemoryError
+        self._pace.took(threads, time.perf_counter() - began)
         return logits
 
     def _block(self, block: nn.Module) -> _Block:
         assert isinstance(block, Block)
         attention, mlp = block.attention, block.mlp
-        linear = (attention.qkv, attention.out, mlp.up, mlp.down)
         heads = (attention.q_norm, attention.k_norm) if attention.norms_heads else (None, None)
         norms = map(self._norm, (block.norm_1, block.norm_2, *heads))
-        return _Block(*norms, *(self._matrix(each.weight, each.bias) for each in linear))
+        gate, up = mlp.up.weight.chunk(2) if mlp.gated else (None, mlp.up.weight)
+        return _Block(
+            *norms,
+            self._matrix(attention.qkv.weight, attention.qkv.bias),
+            self._matrix(attention.out.weight, attention.out.bias),
+            _Matrix() if gate is None else self._matrix(gate, None),
+            self._matrix(up, mlp.up.bias),
+            self._matrix(mlp.down.weight, mlp.down.bias),
+        )
 
     def _norm(self, norm: nn.Module | None) -> _Norm:
         return _Norm(*(self._address(getattr(norm, name, None)) for name in ("weight", "bias")))
@@ -146,10 +165,10 @@ class NativeDecoder:
         rows, columns = weight.shape
         scales = None
         if self._precision == "bf16":
-            weight = weight.detach().bfloat16()
+            weight = panels(weight.detach().bfloat16())
         elif self._precision == "int8":
             weight, scales = int8_rows(weight.detach())
-        self._kept.append(weight)
+            weight = panels(weight)
         addresses = map(self._address, (weight, scales, bias))
         return _Matrix(*addresses, _KINDS[self._precision], rows, columns)
 
@@ -164,6 +183,12 @@ def int8_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     """(out, in) as int8 of the same shape, and the float32 (out) that each row is to be multiplied with."""
     scales = weight.abs().amax(dim=1, keepdim=True).clamp_(min=torch.finfo(torch.float32).tiny) / _LARGEST_STEP
     return (weight / scales).round_().to(torch.int8), scales.squeeze(1)
+
+
+def panels(weight: Tensor) -> Tensor:
+    """(out, in) as (out / 64, in, 64): rows that are computed together lie together; the last are filled with zeros."""
+    padded = F.pad(weight, (0, 0, 0, -len(weight) % _PANEL))
+    return padded.view(-1, _PANEL, weight.size(1)).transpose(1, 2).contiguous()
 
 
 def _library() -> ctypes.CDLL:
