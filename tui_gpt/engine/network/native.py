@@ -28,7 +28,7 @@ _COMPILE_SECONDS = 60
 def library() -> ctypes.CDLL | None:
     """The library, compiled within a second or two if it was not before; None where that cannot be done."""
     try:
-        path = _place()
+        path = library_path()
         if not path.exists():
             _compile(path)
         try:
@@ -41,7 +41,7 @@ def library() -> ctypes.CDLL | None:
         return None
 
 
-def _place() -> Path:
+def library_path() -> Path:
     """Where the library of this source for this processor lies; a home folder may be shared by several."""
     identity = hashlib.sha256(_SOURCE.read_bytes())
     identity.update(repr((_FLAGS, platform.system(), platform.machine(), _processor())).encode())

@@ -19,7 +19,7 @@ from tui_gpt.core.config import WritingPrecision
 from tui_gpt.engine.network.cache import KVCache
 from tui_gpt.engine.network.layers import Block
 from tui_gpt.engine.network.native import library
-from tui_gpt.engine.network.pace import Pace
+from tui_gpt.engine.network.pace import pace_of
 from tui_gpt.engine.training.devices import physical_threads
 
 if TYPE_CHECKING:
@@ -95,7 +95,6 @@ class NativeDecoder:
         self._network = network  # what is not copied lies in it
         self._precision: WritingPrecision = precision
         self._kept: list[Tensor] = []
-        self._pace = Pace(physical_threads())
         config = network.config
         blocks = (_Block * config.n_layer)(*map(self._block, network.blocks))
         position = network.position_embedding
@@ -117,6 +116,7 @@ class NativeDecoder:
             self._matrix(network.head_weight, None),
         )
         self._vocabulary = network.head_weight.size(0)
+        self._pace = pace_of(sum(each.nbytes for each in self._kept), physical_threads())
 
     def next_logits(self, ids: Tensor, cache: KVCache) -> Tensor:
         """Logits (B, vocab_size) of the token after `ids` (B), which follow the tokens that `cache` holds.
