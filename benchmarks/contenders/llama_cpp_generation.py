@@ -11,6 +11,8 @@ from llama_cpp import Llama
 from benchmarks.interleaved import serve
 from tui_gpt.engine.training.devices import physical_threads
 
+_TRIAL_TOKENS = 16
+
 NOTES: dict[str, Any] = {}
 
 
@@ -18,23 +20,23 @@ def build(options: dict[str, Any]) -> Callable[[], float]:
     """The model from its file, and a function that writes and returns tokens per second after the first one."""
     temperature, top_k = options["temperature"], options["top_k"]
 
-    def writing(threads: int) -> Callable[[], float]:
+    def writing(threads: int) -> Callable[..., float]:
         llama = Llama(options["file"], n_ctx=0, n_threads=threads, n_threads_batch=threads, verbose=False)
 
-        def turn() -> float:
+        def turn(tokens: int = options["tokens"]) -> float:
             llama.reset()
             times: list[float] = []
             kept = llama.generate(options["prompt"], temp=temperature, top_k=top_k, top_p=1.0, min_p=0.0)
             for _ in kept:
                 times.append(time.perf_counter())
-                if len(times) == options["tokens"]:
+                if len(times) == tokens:
                     break
             return (len(times) - 1) / (times[-1] - times[0])
 
         return turn
 
     turns = {threads: writing(threads) for threads in sorted({1, physical_threads()})}
-    speeds = {threads: max(turn() for _ in range(3)) for threads, turn in turns.items()}
+    speeds = {threads: max(turn(_TRIAL_TOKENS) for _ in range(2)) for threads, turn in turns.items()}
     NOTES["threads"] = max(speeds, key=speeds.__getitem__)
     return turns[NOTES["threads"]]
 

@@ -14,6 +14,8 @@ from benchmarks.interleaved import serve
 from tui_gpt.core.locations import models_dir
 from tui_gpt.engine.training.devices import physical_threads
 
+_TRIAL_TOKENS = 16
+
 NOTES: dict[str, Any] = {}
 
 
@@ -43,12 +45,12 @@ def build(options: dict[str, Any]) -> Callable[[], float]:
     if options["temperature"]:
         drawn = {"do_sample": True, "temperature": options["temperature"], "top_k": options["top_k"]}
 
-    def turn() -> float:
+    def turn(tokens: int = options["tokens"]) -> float:
         clock = Clock()
         model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
-            max_new_tokens=options["tokens"],
+            max_new_tokens=tokens,
             min_new_tokens=None,
             eos_token_id=None,
             pad_token_id=0,
@@ -59,14 +61,15 @@ def build(options: dict[str, Any]) -> Callable[[], float]:
         times = clock.times[1:]  # the first is the prompt
         return (len(times) - 1) / (times[-1] - times[0])
 
-    turn()
+    turn(_TRIAL_TOKENS)
     speeds = {}
     for threads in sorted({1, physical_threads()}):
         torch.set_num_threads(threads)
-        turn()
-        speeds[threads] = max(turn(), turn())
+        turn(_TRIAL_TOKENS)
+        speeds[threads] = max(turn(_TRIAL_TOKENS) for _ in range(2))
     NOTES["threads"] = max(speeds, key=speeds.__getitem__)
     torch.set_num_threads(NOTES["threads"])
+    turn()
     return turn
 
 
