@@ -291,3 +291,33 @@ def test_eval_refuses_a_text_that_has_changed(trained: Trained, call: Call, tmp_
     missing = call("eval", "toy", "--checkpoint", "best")
     assert missing.code == 3
     assert "give a FILE" in missing.err
+
+
+def test_weights_in_fewer_bits_write_too_and_what_is_no_precision_is_said(trained: Trained, call: Call) -> None:
+    options = ("--prompt", "The", "--max-new-tokens", "20", "--seed", "5")
+    for precision in ("bf16", "int8"):
+        done = call("sample", "toy", *options, "--precision", precision, home=trained.home)
+        assert done.code == 0
+        assert len(done.out) == 23
+    wrong = call("sample", "toy", *options, "--precision", "int4")
+    assert wrong.code == 2
+    assert "'int4' is not one of 'float32', 'bf16', 'int8'" in wrong.err
+
+
+def test_without_a_compiler_fewer_bits_are_refused_in_a_sentence(trained: Trained, tmp_path: Path) -> None:
+    shutil.copytree(trained.home / "models", tmp_path / "models")
+    surroundings = environment(tmp_path) | {"CC": "/nowhere/cc"}
+    command = [sys.executable, "-m", "tui_gpt", "sample", "toy", "--prompt", "The", "--max-new-tokens", "5"]
+    plain = subprocess.run(command, check=False, env=surroundings, capture_output=True, text=True, timeout=DEADLINE)
+    assert plain.returncode == 0
+    asked = subprocess.run(
+        [*command, "--precision", "int8"],
+        check=False,
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert asked.returncode == 2
+    assert "int8 cannot be had here: no C compiler is installed" in asked.stderr
+    assert "Traceback" not in asked.stderr

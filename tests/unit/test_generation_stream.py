@@ -57,6 +57,17 @@ class ScriptedNetwork(GPT):
         logits[:, self.script[start + ids.size(1)]] = 50.0
         return logits
 
+    def decoder(self, precision: Any = "float32") -> Any:
+        return ScriptedDecoder(self)
+
+
+class ScriptedDecoder:
+    def __init__(self, network: ScriptedNetwork) -> None:
+        self.network = network
+
+    def next_logits(self, ids: torch.Tensor, cache: Any) -> torch.Tensor:
+        return self.network.next_logits(ids.unsqueeze(1), cache)
+
 
 def scripted(text: str, tokenizer: Tokenizer = BYTES) -> Generator:
     ids = tokenizer.encode(text)

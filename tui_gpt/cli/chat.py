@@ -16,6 +16,7 @@ from tui_gpt.cli.options import (
     device_option,
     fill_option,
     guard_option,
+    precision_option,
     sample_options,
     sample_settings,
     template_option,
@@ -26,6 +27,7 @@ from tui_gpt.core.safe_text import safe_text
 
 if TYPE_CHECKING:
     from tui_gpt.cli.conversation import Conversation
+    from tui_gpt.core.config import WritingPrecision
 
 _PROMPT = "> "
 _HELP = """\
@@ -50,6 +52,7 @@ A line that begins with // is text that begins with /."""
 @click.argument("name", shell_complete=source_names)
 @checkpoint_option
 @device_option
+@precision_option
 @guard_option
 @click.option("--system", default="", help="What a model that answers reads before everything, e.g. who it is.")
 @click.option("--continue", "continues", is_flag=True, help="Let a model that answers continue the text instead.")
@@ -60,6 +63,7 @@ def command(
     name: str,
     checkpoint: str | None,
     device: str,
+    precision: WritingPrecision,
     guard: str | None,
     system: str,
     continues: bool,
@@ -107,7 +111,9 @@ def command(
     loaded.tokenizer.encode(system)  # what it cannot read is said once, and not at every line
     wanted = "ask it something" if in_turns else "type a text for it to continue"
     click.echo(f"{title}: {wanted}; /help helps, /quit leaves", err=True)
-    conversation = Conversation(loaded, source.sample_config, typed, chosen, frame, in_turns=in_turns, system=system)
+    conversation = Conversation(
+        loaded, source.sample_config, typed, chosen, frame, in_turns=in_turns, system=system, precision=precision
+    )
     _tell_template(conversation)
     for line in _lines():
         if not _take_turn(conversation, line):

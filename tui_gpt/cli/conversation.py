@@ -10,13 +10,14 @@ import click
 import msgspec
 
 from tui_gpt.cli.terminal_text import TextOut
-from tui_gpt.core.config import SampleConfig, to_dict
+from tui_gpt.core.config import SampleConfig, WritingPrecision, to_dict
 from tui_gpt.core.config_loading import parse_setting
 from tui_gpt.core.errors import ConfigError, TuiGptError
 from tui_gpt.core.guards import Guard, Verdict, account, judge
 from tui_gpt.core.safe_text import safe_text
 from tui_gpt.engine.generation.dialogue import dialogue_prompt
 from tui_gpt.engine.generation.stream import Generator
+from tui_gpt.engine.session.threads import use_threads
 from tui_gpt.engine.text.dialogues.conversation import Message
 
 if TYPE_CHECKING:
@@ -65,12 +66,14 @@ class Conversation:
         *,
         in_turns: bool = False,
         system: str = "",
+        precision: WritingPrecision = "float32",
     ) -> None:
         """`own` are the model's settings; those of the frame's template go over them, and what was typed over both."""
         self.guard = guard
         """Who is asked first about what a person says."""
         self._loaded, self._in_turns, self._system = loaded, in_turns, system
-        self._generator = Generator.of(loaded)
+        use_threads(loaded.network)
+        self._generator = Generator.of(loaded, precision)
         self.typed = typed
         """Fields of the settings that a person has said."""
         self._own = own

@@ -7,12 +7,12 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
 from tui_gpt.cli import completion
-from tui_gpt.core.config import RunConfig, SampleConfig, to_dict
+from tui_gpt.core.config import RunConfig, SampleConfig, WritingPrecision, to_dict
 from tui_gpt.core.errors import ConfigError, TuiGptError
 from tui_gpt.core.safe_text import safe_text
 
@@ -25,6 +25,14 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 checkpoint_option = click.option(
     "--checkpoint", metavar="best|last|STEP", help="Take this checkpoint of the run NAME instead of its best one."
+)
+
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(get_args(WritingPrecision)),
+    default="float32",
+    show_default=True,
+    help="What weights are kept in while text is written on the CPU; fewer bits are faster and less exact.",
 )
 
 guard_option = click.option(

@@ -20,6 +20,7 @@ from tui_gpt.cli.options import (
     fill_option,
     guard_option,
     json_option,
+    precision_option,
     sample_options,
     sample_settings,
     template_option,
@@ -29,11 +30,11 @@ from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.safe_text import safe_text
 
 if TYPE_CHECKING:
-    from tui_gpt.core.config import SampleConfig
+    from tui_gpt.core.config import SampleConfig, WritingPrecision
     from tui_gpt.core.guards import Verdict
     from tui_gpt.core.templates import Template
     from tui_gpt.engine.generation.model_source import ModelSource
-    from tui_gpt.engine.generation.stream import Piece, Stream
+    from tui_gpt.engine.generation.stream import Generator, Piece, Stream
     from tui_gpt.engine.interop.huggingface import LoadedModel
 
 _LARGEST_PROMPT_BYTES = 64 << 20
@@ -56,6 +57,7 @@ _LARGEST_PROMPT_BYTES = 64 << 20
 @click.option("--continue", "continues", is_flag=True, help="Let a model that answers continue the prompt instead.")
 @checkpoint_option
 @device_option
+@precision_option
 @guard_option
 @json_option
 @sample_options()
@@ -70,6 +72,7 @@ def command(
     continues: bool,
     checkpoint: str | None,
     device: str,
+    precision: WritingPrecision,
     guard: str | None,
     as_json: bool,
     **fields: Any,
@@ -91,6 +94,8 @@ def command(
     """
     from tui_gpt.core.config import SampleConfig
     from tui_gpt.engine.generation.model_source import load_source
+    from tui_gpt.engine.generation.stream import Generator
+    from tui_gpt.engine.session.threads import use_threads
 
     sample_settings(SampleConfig(), fields)  # what is wrong with the options is said before anything is loaded
     chosen = chosen_template(template, fills)
@@ -100,12 +105,14 @@ def command(
         _refuse(verdict, asked, as_json=as_json)
         return
     source, loaded = load_source(name, checkpoint, device)
+    use_threads(loaded.network)
+    generator = Generator.of(loaded, precision)
     own = source.sample_config
     settings = sample_settings(asked.template.applied(own) if asked.template else own, fields)
     question = None
     if asked.template is None:
         question = _question(source, loaded, asked.text, system, settings, continues=continues)
-    _write(source, loaded, asked, question, settings, verdict, as_json=as_json, show_prompt=not no_prompt)
+    _write(source, generator, asked, question, settings, verdict, as_json=as_json, show_prompt=not no_prompt)
 
 
 def _question(
@@ -237,7 +244,7 @@ class _Written:
 
 def _write(
     source: ModelSource,
-    loaded: LoadedModel,
+    generator: Generator,
     asked: _Asked,
     question: list[int] | None,
     settings: SampleConfig,
@@ -247,11 +254,11 @@ def _write(
     show_prompt: bool,
 ) -> None:
     from tui_gpt.core.guards import account
-    from tui_gpt.engine.generation.stream import Generator
 
-    stream = Generator.of(loaded).stream(asked.text if question is None else question, settings)
-    parameters = loaded.network.count_parameters()
-    model = f"{source.title}: {loaded.config.family}, {parameters / 1e6:.2f} M parameters"
+    stream = generator.stream(asked.text if question is None else question, settings)
+    network = generator.network
+    parameters = network.count_parameters()
+    model = f"{source.title}: {network.config.family}, {parameters / 1e6:.2f} M parameters"
     click.echo(f"{safe_text(model, newlines=False)}; seed {stream.seed}", err=True)
     samples = [_Written() for _ in range(settings.n_samples)]
     started = time.perf_counter()

@@ -17,6 +17,8 @@ from tui_gpt.core.corpus_shares import corpus_shares
 from tui_gpt.core.errors import ConfigError
 
 Family = Literal["gpt2", "qwen3", "llama"]
+WritingPrecision = Literal["float32", "bf16", "int8"]
+"""What weights are kept in while text is written."""
 
 SHORTEST_CONTEXT = 2
 LARGEST_LEARNING_RATE = 10

@@ -12,12 +12,14 @@ import msgspec
 import torch
 from torch import Tensor
 
-from tui_gpt.core.config import ModelConfig, SampleConfig
+from tui_gpt.core.config import ModelConfig, SampleConfig, WritingPrecision
 from tui_gpt.core.errors import ModelError
 from tui_gpt.engine.generation.sampling import choose, sample_generator
 from tui_gpt.engine.generation.stopping import StopFilter
 from tui_gpt.engine.generation.windows import window_start
 from tui_gpt.engine.network import GPT, KVCache
+from tui_gpt.engine.network.decoding import Decoder
+from tui_gpt.engine.network.native_decoding import NativeDecoder
 from tui_gpt.engine.text.dialogues.chat_format import end_ids
 from tui_gpt.engine.text.tokenizer import Tokenizer
 
@@ -61,14 +63,17 @@ class Stream(Iterator[Piece]):
 class Generator:
     """Writes text with a network, which may be in training mode: it leaves that during each step only."""
 
-    def __init__(self, network: GPT, tokenizer: Tokenizer) -> None:
+    def __init__(self, network: GPT, tokenizer: Tokenizer, precision: WritingPrecision = "float32") -> None:
+        """Below float32, the prompt is read with the network's own weights and the text written with a smaller copy of
+        them, as they are now. Raises ConfigError where their device cannot compute in `precision`."""
         self.network = network
         self.tokenizer = tokenizer
+        self._packed = None if precision == "float32" else network.decoder(precision)
 
     @classmethod
-    def of(cls, loaded: LoadedModel) -> Generator:
-        """A generator for a model that was read from its folder."""
-        return cls(loaded.network, loaded.tokenizer)
+    def of(cls, loaded: LoadedModel, precision: WritingPrecision = "float32") -> Generator:
+        """A generator for a model that was read from its folder. Raises ConfigError."""
+        return cls(loaded.network, loaded.tokenizer, precision)
 
     def stream(
         self,
@@ -118,7 +123,9 @@ class Generator:
     ) -> Iterator[Piece]:
         """Samples of one prompt, which therefore have the same length at every step."""
         longest = len(samples[0].ids) + config.max_new_tokens
-        reader = _Reader(self.network, self.tokenizer.vocab_size, longest, use_cache)
+        # The network's own weights may be other ones at the next stream.
+        decoder = self._packed or self.network.decoder()
+        reader = _Reader(self.network, decoder, self.tokenizer.vocab_size, longest, use_cache)
         batch = samples
         for step in range(config.max_new_tokens):
             alive = [s for s in samples if not s.finished]
@@ -196,8 +203,11 @@ class _Sample:
 class _Reader:
     """Feeds a batch of equally long texts to the network: only what is new, as long as the window stands."""
 
-    def __init__(self, network: GPT, vocab_size: int, longest: int, use_cache: bool) -> None:
+    def __init__(
+        self, network: GPT, decoder: Decoder | NativeDecoder, vocab_size: int, longest: int, use_cache: bool
+    ) -> None:
         self._network = network
+        self._decoder = decoder
         self._vocab_size = vocab_size
         # Room for what can come, not for the whole context of a model that could read a book.
         self._room = min(network.config.n_positions, longest)
@@ -222,9 +232,15 @@ class _Reader:
             else:
                 self._cache.truncate(0)
         held = start if self._cache is None else start + self._cache.length
-        ids = torch.tensor([text[held:] for text in texts], device=weight.device)
+        if self._cache is not None and self._cache.length and held == n_tokens - 1:
+            logits = self._decoder.next_logits(
+                torch.tensor([text[-1] for text in texts], device=weight.device), self._cache
+            )
+        else:
+            ids = torch.tensor([text[held:] for text in texts], device=weight.device)
+            logits = self._network.next_logits(ids, self._cache)
         # A vocabulary padded for speed has words that the tokenizer does not know.
-        return self._network.next_logits(ids, self._cache)[:, : self._vocab_size]
+        return logits[:, : self._vocab_size]
 
 
 def generate_text(network: GPT, tokenizer: Tokenizer, prompt: str | Sequence[int], config: SampleConfig) -> list[str]:

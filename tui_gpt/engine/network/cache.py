@@ -36,12 +36,10 @@ class KVCache:
         device: torch.device | None = None,
     ) -> None:
         self.n_positions = config.n_positions
-        shape = (batch, config.kv_heads, config.n_positions, config.head_size)
-
-        def buffer() -> Tensor:
-            return torch.zeros(shape, dtype=dtype, device=device)
-
-        self.layers = [LayerCache(buffer(), buffer()) for _ in range(config.n_layer)]
+        shape = (config.n_layer, 2, batch, config.kv_heads, config.n_positions, config.head_size)
+        # Of all blocks in one piece, so that a new token is given its place in all of them at once.
+        self._both = torch.zeros(shape, dtype=dtype, device=device)
+        self.layers = [LayerCache(keys, values) for keys, values in self._both.unbind(0)]
 
     @property
     def length(self) -> int:
@@ -52,5 +50,23 @@ class KVCache:
         """Forget all but the first `length` tokens."""
         if not 0 <= length <= self.length:
             raise ValueError(f"cannot keep {length} of {self.length} cached tokens")
+        self._count(length)
+
+    def lengthen(self) -> Tensor:
+        """Count one more token, whose keys and values the caller writes into the buffer (n_layer, 2, B, K, n_positions,
+        D) that this returns. Raises ValueError when the cache is full."""
+        if self.length == self.n_positions:
+            raise ValueError(f"{self.length + 1} tokens exceed the context of {self.n_positions}")
+        self._count(self.length + 1)
+        return self._both
+
+    def extend(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Make room for one more token; of each block where its key and value go (2, B, K, D), and all keys and all
+        values, with the new ones, (B, K, S, D). Raises ValueError when the cache is full."""
+        place = self.length
+        seen = self.lengthen().narrow(4, 0, place + 1)
+        return self._both.select(4, place).unbind(0), seen.select(1, 0).unbind(0), seen.select(1, 1).unbind(0)
+
+    def _count(self, length: int) -> None:
         for layer in self.layers:
             layer.length = length

@@ -7,9 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from tui_gpt.core.config import ModelConfig
+from tui_gpt.core.config import ModelConfig, WritingPrecision
+from tui_gpt.core.errors import ConfigError
 from tui_gpt.engine.network.cache import KVCache
+from tui_gpt.engine.network.decoding import Decoder
 from tui_gpt.engine.network.layers import Block, norm, rotary_tables
+from tui_gpt.engine.network.native_decoding import NativeDecoder, native_obstacle
 from tui_gpt.engine.network.packing import mask_within, positions_within
 
 
@@ -82,6 +85,19 @@ class GPT(nn.Module):
     def next_logits(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         """Logits (B, vocab_size), float32, of the token after `ids` (B, T); the head reads the last row only."""
         return F.linear(self.hidden(ids, cache)[:, -1], self.head_weight).float()
+
+    def decoder(self, precision: WritingPrecision = "float32") -> Decoder | NativeDecoder:
+        """What computes the next token's logits for one token at a time, faster than `next_logits`.
+
+        In float32 it uses the weights themselves, as long as they stay where they are; else a copy of them as they are
+        now. Raises ConfigError where nothing here computes in `precision`.
+        """
+        obstacle = native_obstacle(self)
+        if not obstacle:
+            return NativeDecoder(self, precision)
+        if precision != "float32":
+            raise ConfigError("--precision", f"{precision} cannot be had here: {obstacle}")
+        return Decoder(self)
 
     def count_parameters(self) -> int:
         """Numbers that are learned, a tied matrix counted once."""

@@ -1,4 +1,4 @@
-"""How many threads write a text.
+"""How many threads torch writes a text with, where it does: decoding.c finds its own number (`network.pace`).
 
 A token of a small model is some hundred tiny products, and waking a second thread for each costs more than it saves.
 Single readings on two cores, one sample, tokens/s with one thread and with two:
