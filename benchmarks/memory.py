@@ -1,4 +1,4 @@
-"""The most memory that each process takes while a text is prepared and learned from: of a long text, and of a short one.
+"""The most memory that each process takes while a text is prepared and learned from: a long one, and a short one.
 
 python -m benchmarks memory                  # 20 MB and 2 GB, some minutes; needs 4 GB in the temporary folder
 python -m benchmarks memory --megabytes 20 200 --rows
