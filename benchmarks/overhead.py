@@ -21,7 +21,8 @@ LEAST = 0.97
 AIM = 0.99
 SHAPES: dict[str, dict[str, Any]] = {
     "quick": {},
-    "6x384": {"model": {"n_layer": 6, "n_embd": 384, "n_head": 6}},
+    # Over characters, as it is mostly trained.
+    "6x384": {"model": {"n_layer": 6, "n_embd": 384, "n_head": 6}, "data": {"tokenizer": "char"}},
 }
 
 

@@ -20,11 +20,12 @@ from tui_gpt.core.config import RunConfig
 from tui_gpt.core.config_loading import build_config
 from tui_gpt.core.presets import PRESETS
 from tui_gpt.core.runs.launch import TrainerProcess, launch_trainer, wait_until_started
-from tui_gpt.core.runs.metrics import MetricsReader
+from tui_gpt.core.runs.metrics import MetricsReader, Value
 
 NEVER = 10_000_000
 WARM_UP_STEPS = 12
-"""The first evaluation comes after ten, in any case."""
+"""Before the first turn, so that whatever is made once has been made."""
+_LEAST_STEPS = 4
 
 
 def configuration(shape: dict[str, Any]) -> RunConfig:
@@ -33,7 +34,7 @@ def configuration(shape: dict[str, Any]) -> RunConfig:
     train = {**alone, **shape.get("train", {})}
     return build_config(
         ("preset", PRESETS["quick"].tree),
-        ("benchmark", {**shape, "data": {"corpus_megabytes": 2.0}, "train": train}),
+        ("benchmark", {**shape, "data": {"corpus_megabytes": 2.0, **shape.get("data", {})}, "train": train}),
     )
 
 
@@ -66,9 +67,11 @@ class Held:
         """Tokens per second between the first and the last step of a turn."""
         self._reader.poll()
         self._trainer.send_signal(signal.SIGCONT)
-        time.sleep(self._seconds)
+        made: list[dict[str, Value]] = []
+        while len(made) < _LEAST_STEPS:
+            time.sleep(self._seconds)
+            made += [record.values for record in self._reader.poll() if record.kind == "train"]
         self._hold()
-        made = [record.values for record in self._reader.poll() if record.kind == "train"]
         # The step in which it was held took as long as the others' turns.
         first, last = made[0], made[-1]
         tokens, seconds = (float(last[name]) - float(first[name]) for name in ("tokens", "elapsed"))  # type: ignore[arg-type]
