@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -86,6 +87,8 @@ class Held:
 def _build(options: dict[str, Any]) -> Callable[[], float]:
     home = Home()
     atexit.register(home.close)
+    # A trainer outlives whoever started it, unless that one ends it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     os.environ.update(home.environment)
     held = Held(options["shape"], options["steps_before"], options["seconds"])
     atexit.register(held.close)

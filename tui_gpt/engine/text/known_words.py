@@ -16,21 +16,24 @@ from numpy.typing import NDArray
 from tui_gpt.engine.text.tokenizer import TokenArray
 from tui_gpt.engine.text.word_pieces import CUT, DOCUMENT_END, Places, piece_starts
 
-MOST_WORDS = 1 << 16
+MOST_WORDS = 1 << 17
 MOST_BYTES = 1 << 22
 """What is known at the most, before all is forgotten: some megabytes of memory. Common words are soon known again."""
 _LONGEST_KEY = 15
 """Bytes of a word that is found by arithmetic: two numbers of 64 bits hold them and how many they are."""
 _SHORT = 64
 """Characters of a word that can be encoded the quick way."""
-_BLOCK = 1 << 13
-"""Pieces that are looked for at a time, so that what is new in one block is found in the table for the next."""
+_BLOCK, _LARGE_BLOCK = 1 << 13, 1 << 15
+"""Pieces that are looked for at a time: few where many are new, so that the next block finds them in the table; else
+many, so that threads do not wait for each other at every few of them."""
+_LEARNING_SHARE = 32
+"""Many are new where it is one in so many."""
 _NEW_SHARE = 4
 """Where one in so many pieces was new, the table cost more than it saved ..."""
 _TEXTS_WITHOUT = 8
 """... so that the next texts do without."""
 
-_PLACES = 4 * MOST_WORDS
+_PLACES = 2 * MOST_WORDS
 _PLACE_SHIFT = np.uint64(64 - (_PLACES - 1).bit_length())
 _LOW_FACTOR, _HIGH_FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 _FIRST_BYTES = np.array([(1 << 8 * n) - 1 for n in range(9)], dtype=np.uint64)
@@ -50,7 +53,7 @@ class KnownWords:
         `end` is the id between documents.
         """
         self._encode, self._encode_word, self._end = encode, encode_word, end
-        self._without = 0
+        self._without, self._block = 0, _BLOCK
         self._learning = threading.Lock()
         self._forget()
 
@@ -73,13 +76,15 @@ class KnownWords:
             end = np.array([self._end], dtype=np.uint32)
             parts = [end if segment is None else self._encode(segment) for segment in segments]
             return np.concatenate([np.empty(0, np.uint32), *parts])
-        starts, new = piece_starts(data), 0
+        starts, begin, new = piece_starts(data), 0, 0
         found = []
-        for begin in range(0, len(starts) - 1, _BLOCK):
-            block = starts[begin : begin + _BLOCK + 1]
+        while begin < len(starts) - 1:
+            block = starts[begin : begin + self._block + 1]
             ids, learned = self._ids_of(data[block[0] : block[-1]], block - block[0])
             found.append(ids)
+            begin += len(block) - 1
             new += learned
+            self._block = _BLOCK if _LEARNING_SHARE * learned > len(block) else _LARGE_BLOCK
         if _NEW_SHARE * new > len(starts):
             self._without = _TEXTS_WITHOUT
         return np.concatenate(found)

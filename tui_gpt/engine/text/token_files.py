@@ -21,6 +21,7 @@ from tui_gpt.core.corpus_shares import PartFacts
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.given_files import read_given
 from tui_gpt.core.repeats import Repeats
+from tui_gpt.engine.text.mapped_tokens import MappedTokens
 from tui_gpt.engine.text.tokenizer import TokenArray, Tokenizer
 
 SCHEMA = 1
@@ -139,7 +140,7 @@ class TokenFile:
         """The ids, shape (n_tokens,), read-only and mapped from the file: only what is touched is read."""
         if self.n_tokens == 0:  # an empty file cannot be mapped
             return np.empty(0, dtype=self.dtype)
-        return np.memmap(self.path, dtype=f"<{np.dtype(self.dtype).str[1:]}", mode="r", shape=(self.n_tokens,))
+        return MappedTokens.of(self.path, self.dtype, self.n_tokens)
 
 
 def read_manifest(folder: Path) -> Manifest:
