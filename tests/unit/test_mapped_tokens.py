@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tui_gpt.engine.text.mapped_tokens import MappedTokens, let_go
 
@@ -42,9 +43,8 @@ with open("/proc/self/status") as status:
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
 def test_reading_all_over_a_file_takes_no_memory(tmp_path: Path) -> None:
-    if sys.platform != "linux":
-        return
     path = tmp_path / "tokens.bin"
     with path.open("wb") as file:
         file.truncate(100_000_000)
