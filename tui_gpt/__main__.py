@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import NoReturn
 
@@ -12,6 +13,9 @@ def main() -> NoReturn:
         from tui_gpt.core.terminal import why_no_screen
 
         if not why_no_screen():
+            # What is imported stays. Looking through it for garbage again and again takes a part of the time until
+            # the first tab is there, when the app begins with that.
+            gc.disable()
             # Without the command line's parser, whose import a person would wait for.
             from tui_gpt.ui.app import TuiGpt
 

@@ -44,7 +44,7 @@ def main() -> None:
     run = begin_run(_config(), arguments.name)
     best = write_metrics(run.folder / "metrics-0001.jsonl", run.record.config, ended=not arguments.live)
     if arguments.live:
-        _write_checkpoint(run, best)
+        write_checkpoint(run, best)
         wait_until_started(run.folder, launch_trainer(run.folder), 600.0)
     else:
         _write_status(run, best)
@@ -137,7 +137,7 @@ def _write_status(run: Run, best: float) -> None:
     write_record(run.folder / STATUS_FILE, status)
 
 
-def _write_checkpoint(run: Run, best: float) -> None:
+def write_checkpoint(run: Run, best: float, steps: int = STEPS) -> None:
     """The exact state of a new model, as if it had learned for all these steps."""
     from tui_gpt.engine.text.prepare import prepare
     from tui_gpt.engine.training.devices import choose_execution
@@ -152,16 +152,16 @@ def _write_checkpoint(run: Run, best: float) -> None:
     write_record(run.folder / EXECUTION_FILE, execution)
     keeper = Keeper(run, Learner(config, execution, corpus.batches(config)), corpus)
     counters = Counters(
-        step=STEPS,
-        elapsed_seconds=STEPS * _STEP_SECONDS,
-        tokens_seen=STEPS * config.train.batch_size * config.model.n_positions,
+        step=steps,
+        elapsed_seconds=steps * _STEP_SECONDS,
+        tokens_seen=steps * config.train.batch_size * config.model.n_positions,
         evaluations=EVALUATIONS,
         best_val_loss=best,
-        best_step=STEPS,
-        train_loss=_level(STEPS, STEPS),
+        best_step=steps,
+        train_loss=_level(steps, steps),
         val_loss=best,
     )
-    publish_checkpoint(run.folder, STEPS, lambda folder: keeper.write_checkpoint(folder, counters))
+    publish_checkpoint(run.folder, steps, lambda folder: keeper.write_checkpoint(folder, counters))
 
 
 if __name__ == "__main__":

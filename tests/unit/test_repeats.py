@@ -199,5 +199,5 @@ def test_paragraphs_are_counted_in_memory_that_does_not_grow_with_the_text() -> 
         ).stdout.split()
         assert int(done[0]) == pytest.approx(blocks * 10_000, rel=0.02)
         peaks.append(int(done[1]))
-    # Twenty-four bytes for each of two million, once more while half of them is forgotten, and the sorting of it.
-    assert peaks[1] - peaks[0] < 200_000_000, peaks
+    # Twenty-four bytes for each of half a million, once more while half is forgotten, and the sorting of it.
+    assert peaks[1] - peaks[0] < 50_000_000, peaks

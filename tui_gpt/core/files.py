@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -66,7 +64,7 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
 
     With `durable` the content and the name are on disk when the block ends.
     """
-    temporary = path.with_name(f".{path.name[:64]}.{secrets.token_hex(6)}.tmp")
+    temporary = path.with_name(f".{path.name[:64]}.{os.urandom(6).hex()}.tmp")
     try:
         with temporary.open("xb") as handle:
             yield handle
@@ -94,6 +92,8 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 def sha256_file(path: Path) -> str:
     """The file's SHA-256 in hexadecimal, read in bounded memory."""
+    import hashlib  # the app's first frame does without
+
     digest = hashlib.sha256()
     with path.open("rb") as handle:
         while chunk := handle.read(_CHUNK):

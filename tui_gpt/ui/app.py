@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -97,6 +98,7 @@ class TuiGpt(Frame):
         await super().after_first_frame()
         name = "configure" if self.corpus_given else self.memory.tab
         await self.show_tab(name if name in {tab.name for tab in TABS} else "configure")
+        gc.enable()  # see __main__
         name_then = self.memory.run  # the first look forgets it for the newest
         await self._look_at_runs()
         alive = self.board.alive()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tui_gpt.core.errors import ModelError
 from tui_gpt.engine.text.byte_alphabet import to_characters
+from tui_gpt.engine.text.known_words import KnownWords
 from tui_gpt.engine.text.tokenizer import END_OF_TEXT, UNKNOWN_ID_BYTES, TokenArray, Tokenizer, TokenizerKind
 from tui_gpt.engine.text.tokenizer_writing import write_tokenizer
 
@@ -36,7 +37,7 @@ REGEX: dict[Pattern, str] = {
 # No piece of either pattern crosses these: a space behind anything that is not white space; a line end behind a letter
 # or digit; an ASCII mark or digit, or a CJK mark, behind a letter.
 _SAFE_CUT = re.compile(r"(?<=\S) |(?<=[^\W_])\n|(?<=[A-Za-z\u4e00-\u9fff])[!-/0-9:-@\u3001\u3002\uff0c]")
-_CUT_WINDOW = 1 << 12
+_CUT_WINDOW = 1 << 6
 
 
 class BpeTokenizer(Tokenizer):
@@ -147,6 +148,26 @@ class BpeTokenizer(Tokenizer):
             return np.array(self._reference.encode(text).ids, dtype=self.dtype)
         ids = ranks if self._ids is None else self._ids[ranks]
         return ids.astype(self.dtype)
+
+    def encode_documents(self, segments: Sequence[str | None]) -> TokenArray:
+        if self._known_words is None:
+            return super().encode_documents(segments)
+        normal = [segment and unicodedata.normalize("NFC", segment) for segment in segments] if self._nfc else segments
+        try:
+            return self._known_words.encode(normal).astype(self.dtype)
+        except UnicodeEncodeError:  # halves of surrogate pairs, see encode_array
+            return super().encode_documents(segments)
+
+    @cached_property
+    def _known_words(self) -> KnownWords | None:
+        """What encodes long texts; None where their pieces are others than it knows of."""
+        if self._pattern != "gpt2" or self.eot_id is None:
+            return None
+        return KnownWords(self.encode_array, self._encode_word, self.eot_id)
+
+    def _encode_word(self, word: str) -> list[int]:
+        ranks = self._encoding.encode_ordinary(word)
+        return ranks if self._ids is None else [int(self._ids[rank]) for rank in ranks]
 
     def last_cut(self, text: str) -> int:
         window = _CUT_WINDOW

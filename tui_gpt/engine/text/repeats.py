@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tui_gpt.core.repeats import Repeats
 
-MOST_PARAGRAPHS = 1 << 21
+MOST_PARAGRAPHS = 1 << 19
 """Paragraphs that are remembered. Beyond, every second one is forgotten by its hash, so that copies go together."""
 
 _BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tui_gpt.core import files
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.given_files import read_given
+from tui_gpt.engine.text.mapped_tokens import let_go
 from tui_gpt.engine.text.prepare import Progress
 from tui_gpt.engine.text.prepared import PreparedCorpus
 
@@ -72,4 +73,5 @@ def _count(prepared: PreparedCorpus, vocabulary: int, progress: Progress) -> NDA
                     f"the file is damaged; delete {prepared.folder} and prepare the corpus again"
                 )
             counts += found
+            let_go(tokens)
     return counts

@@ -21,6 +21,7 @@ from tui_gpt.core.corpus_shares import PartFacts
 from tui_gpt.core.errors import CorpusError
 from tui_gpt.core.given_files import read_given
 from tui_gpt.core.repeats import Repeats
+from tui_gpt.engine.text.mapped_tokens import MappedTokens
 from tui_gpt.engine.text.tokenizer import TokenArray, Tokenizer
 
 SCHEMA = 1
@@ -29,7 +30,7 @@ _LARGEST_MANIFEST_BYTES = 16 << 20
 
 DtypeName = Literal["uint16", "uint32"]
 
-BATCH_CHARACTERS = 1 << 20
+BATCH_CHARACTERS = 1 << 18
 """Characters that are encoded at once. Bounds memory: a character needs up to 16 bytes on its way to a token."""
 
 LONGEST_RUN = 1 << 21
@@ -139,7 +140,7 @@ class TokenFile:
         """The ids, shape (n_tokens,), read-only and mapped from the file: only what is touched is read."""
         if self.n_tokens == 0:  # an empty file cannot be mapped
             return np.empty(0, dtype=self.dtype)
-        return np.memmap(self.path, dtype=f"<{np.dtype(self.dtype).str[1:]}", mode="r", shape=(self.n_tokens,))
+        return MappedTokens.of(self.path, self.dtype, self.n_tokens)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -186,6 +187,7 @@ class TokenFileWriter:
         self._digest = hashlib.sha256()
         self._n_tokens = 0
         self._n_bytes = 0
+        self._waiting = ""  # the newest block: only if another one follows, a place to cut it is looked for
         self._carry: list[str] = []  # of the current document, behind its last cut
         self._carry_characters = 0
         self._batch: list[str | None] = []  # None: between two documents
@@ -194,9 +196,19 @@ class TokenFileWriter:
 
     def write(self, text: str) -> None:
         """The next block of the current document."""
+        self._part(self._waiting)
+        self._waiting = text
+
+    def end_document(self) -> None:
+        """Ends the current document; another one follows."""
+        self._flush()
+        self._add(None)
+
+    def _part(self, text: str) -> None:
+        """Hold what is behind the last place to cut; what is before it can be encoded."""
         before = self._carry[-1][-1:] if self._carry else ""
         # Only the new block is searched: where the old ones could be cut, they were.
-        cut = self._tokenizer.last_cut(before + text) - len(before)
+        cut = self._tokenizer.last_cut(before + text) - len(before) if text else 0
         if cut > 0:
             self._hold(text[:cut])
             self._flush_carry()
@@ -208,14 +220,18 @@ class TokenFileWriter:
             text = text[space:]
         self._hold(text)
 
-    def end_document(self) -> None:
-        """Ends the current document; another one follows."""
-        self._flush_carry()
-        self._add(None)
+    def _flush(self) -> None:
+        """Encode what is left of the document."""
+        if self._carry or len(self._waiting) > LONGEST_RUN:
+            self._part(self._waiting)
+            self._flush_carry()
+        elif self._waiting:
+            self._add(self._waiting)
+        self._waiting = ""
 
     def close(self) -> FileRecord:
         """Write what is left and make the file durable. Raises what the tokenizer raises, and OSError."""
-        self._flush_carry()
+        self._flush()
         self._submit()
         while self._encoding:
             self._collect()
@@ -231,8 +247,9 @@ class TokenFileWriter:
         self._handle.close()
 
     def _hold(self, text: str) -> None:
-        self._carry.append(text)
-        self._carry_characters += len(text)
+        if text:
+            self._carry.append(text)
+            self._carry_characters += len(text)
 
     def _flush_carry(self) -> None:
         if self._carry:
@@ -268,13 +285,10 @@ CHARACTER_SEPARATOR = "\n\n"
 
 def encode_segments(tokenizer: Tokenizer, segments: Sequence[str | None]) -> tuple[TokenArray, int]:
     """The ids of pieces of text, None among them meaning the end of a document; and the UTF-8 bytes of that text."""
-    eot = tokenizer.eot_id
-    if eot is None:
+    if tokenizer.eot_id is None:
         text = "".join(CHARACTER_SEPARATOR if segment is None else segment for segment in segments)
         return tokenizer.encode_array(text), _utf8_length(text)
-    separator = np.array([eot], dtype=tokenizer.dtype)
-    parts = [separator if segment is None else tokenizer.encode_array(segment) for segment in segments]
-    return np.concatenate(parts), sum(_utf8_length(segment) for segment in segments if segment)
+    return tokenizer.encode_documents(segments), sum(_utf8_length(segment) for segment in segments if segment)
 
 
 def _utf8_length(text: str) -> int:

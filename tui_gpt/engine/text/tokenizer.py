@@ -61,6 +61,15 @@ class Tokenizer(ABC):
         Raises CorpusError when the tokenizer cannot represent a character.
         """
 
+    def encode_documents(self, segments: Sequence[str | None]) -> TokenArray:
+        """The ids of pieces of text one after the other, with `eot_id`, which there is, for every None among them.
+
+        Raises CorpusError when the tokenizer cannot represent a character.
+        """
+        separator = np.array([self.eot_id], dtype=self.dtype)
+        parts = [separator if segment is None else self.encode_array(segment) for segment in segments]
+        return np.concatenate(parts)
+
     @abstractmethod
     def token_bytes(self, token: int) -> bytes:
         """The bytes a token stands for: perhaps only a part of a character.
