@@ -24,11 +24,11 @@ from tui_gpt.core.config import ModelConfig
 from tui_gpt.core.locations import HOME_VARIABLE
 from tui_gpt.core.model_handler import ModelHandler
 from tui_gpt.core.model_record import ModelRecord
+from tui_gpt.engine.cores import physical_threads
 from tui_gpt.engine.interop.huggingface import write_model_folder
 from tui_gpt.engine.network import build_network
 from tui_gpt.engine.text.bpe_tokenizer import BpeTokenizer
 from tui_gpt.engine.text.tokenizer import END_OF_TEXT
-from tui_gpt.engine.training.devices import physical_threads
 
 _PROMPT = [(7 * number) % 251 for number in range(32)]
 _SHAPES: dict[str, dict[str, Any]] = {

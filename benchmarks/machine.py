@@ -12,7 +12,8 @@ import time
 import torch
 import torch.nn.functional as F
 
-from tui_gpt.engine.training.devices import device_name, physical_threads
+from tui_gpt.engine.cores import physical_threads
+from tui_gpt.engine.training.devices import device_name
 
 
 def described() -> str:

@@ -21,7 +21,8 @@ from benchmarks.machine import described, matrix_peak
 from tui_gpt.core.config import ModelConfig
 from tui_gpt.core.runs.child_process import trainer_environment
 from tui_gpt.core.sizes import flops_per_token
-from tui_gpt.engine.training.devices import bf16_gain, physical_threads
+from tui_gpt.engine.cores import physical_threads
+from tui_gpt.engine.training.devices import bf16_gain
 
 CASES: dict[str, dict[str, Any]] = {
     "small": {"layers": 4, "width": 128, "heads": 4, "context": 64, "vocabulary": 65, "batch": 12},

@@ -9,7 +9,7 @@ from typing import Any
 from llama_cpp import Llama
 
 from benchmarks.interleaved import serve
-from tui_gpt.engine.training.devices import physical_threads
+from tui_gpt.engine.cores import physical_threads
 
 _TRIAL_TOKENS = 16
 

@@ -12,7 +12,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from benchmarks.interleaved import serve
 from tui_gpt.core.locations import models_dir
-from tui_gpt.engine.training.devices import physical_threads
+from tui_gpt.engine.cores import physical_threads
 
 _TRIAL_TOKENS = 16
 

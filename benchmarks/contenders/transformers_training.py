@@ -10,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from benchmarks.contenders.training_text import tokens, turn
 from benchmarks.interleaved import peak_bytes, serve
-from tui_gpt.engine.training.devices import physical_threads
+from tui_gpt.engine.cores import physical_threads
 
 
 def build(options: dict[str, Any]) -> Callable[[], float]:

@@ -53,7 +53,8 @@ def _packages() -> Iterator[Finding]:
 def _device(*, quick: bool) -> Iterator[Finding]:
     import torch
 
-    from tui_gpt.engine.training.devices import available_memory, choose_device, device_name, physical_threads
+    from tui_gpt.engine.cores import physical_threads
+    from tui_gpt.engine.training.devices import available_memory, choose_device, device_name
 
     device = choose_device("auto")
     count = f", {torch.cuda.device_count()} of them" if device == "cuda" and torch.cuda.device_count() > 1 else ""

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tui_gpt.core.config import WritingPrecision
+from tui_gpt.engine.cores import physical_threads
 from tui_gpt.engine.network.cache import KVCache
 from tui_gpt.engine.network.layers import Block
 from tui_gpt.engine.network.native import library
 from tui_gpt.engine.network.pace import pace_of
-from tui_gpt.engine.training.devices import physical_threads
 
 if TYPE_CHECKING:
     from tui_gpt.engine.network.gpt import GPT

@@ -16,8 +16,8 @@ import torch
 
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.runs.store import Run, RunStore
+from tui_gpt.engine.cores import physical_threads
 from tui_gpt.engine.network import GPT
-from tui_gpt.engine.training.devices import physical_threads
 
 MANY_THREADS_FROM = 20_000_000
 """Parameters from which more than one thread pays, on a machine with nothing else to do."""

@@ -17,6 +17,7 @@ from tui_gpt import __version__
 from tui_gpt.core.config import TrainConfig
 from tui_gpt.core.errors import ConfigError
 from tui_gpt.core.runs.records import ExecutionRecord
+from tui_gpt.engine.cores import physical_threads
 
 # Below this gain float32 is the better trade: bf16 costs copies between the two.
 _BF16_WORTH_IT = 1.3
@@ -58,12 +59,6 @@ def _cpu_name() -> str:
             return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "CPU")
     except OSError:
         return platform.processor() or "CPU"
-
-
-def physical_threads() -> int:
-    """CPU threads worth starting: physical cores that this process may use."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
 
 
 def available_memory(device: str) -> int:

@@ -53,8 +53,8 @@ def _make_a_step() -> None:
 
     from tui_gpt.core.config import ModelConfig, RunConfig, TrainConfig
     from tui_gpt.core.runs.records import ExecutionRecord
+    from tui_gpt.engine.cores import physical_threads
     from tui_gpt.engine.text.batches import WindowBatches
-    from tui_gpt.engine.training.devices import physical_threads
     from tui_gpt.engine.training.learner import Learner
 
     model = ModelConfig(vocab_size=64, n_positions=32, n_embd=64, n_layer=1, n_head=2)
