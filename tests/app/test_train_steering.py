@@ -114,6 +114,34 @@ def test_a_trainer_that_was_killed_is_told_with_its_last_words_and_how_to_go_on(
     run_train(body)
 
 
+def test_a_key_pressed_while_the_trainer_is_still_coming_up_reaches_it(trained: Scene) -> None:
+    run = trained.begin(tiny(trained.text, **ENDLESS))
+
+    async def body(app: TuiGpt, pilot: Pilot[Any]) -> None:
+        await opened(app, pilot)
+        # No trainer waits: until it has torch and holds the run, the disk shows none.
+        await app.runs.launch(run.name)
+        await in_state(app, pilot, "starting")
+        assert run.liveness() == "dead"
+        await pilot.press("space")
+        await hears(pilot, "paused at step")
+        await in_state(app, pilot, "paused")
+        first = run.owner()
+        assert first is not None
+        await pilot.press("x")
+        await in_state(app, pilot, "stopped")
+        await until(pilot, lambda: run.liveness() == "dead")
+        await pilot.press("r")
+        await in_state(app, pilot, "starting")
+        await pilot.press("f5")
+        await in_state(app, pilot, "paused")
+        second = run.owner()
+        assert second is not None and second.pid != first.pid
+        assert len(run.log_files()) <= 2, "a second trainer was started for the same run"
+
+    run_train(body)
+
+
 @pytest.mark.slow
 def test_a_trainer_without_a_sign_of_life_hears_nothing_and_is_ended_after_a_question(
     trained: Scene, monkeypatch: pytest.MonkeyPatch

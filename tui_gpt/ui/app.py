@@ -77,7 +77,7 @@ class TuiGpt(Frame):
         """How the runs stand."""
         from tui_gpt.ui.run_board import RunBoard
 
-        return RunBoard(self.store)
+        return RunBoard(self.store, self.runs.starting)
 
     @cached_property
     def session(self) -> Session:

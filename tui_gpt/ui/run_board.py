@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Set
 from pathlib import Path
+
+import msgspec
 
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.runs.records import RUN_FILE, STATUS_FILE, Status
@@ -27,8 +30,10 @@ class RunBoard:
     A refresh replaces `runs` as a whole, so that a reader always sees one moment.
     """
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RunStore, starting: Set[str] = frozenset()) -> None:
+        """`starting` names, at any time, the runs for which a trainer was started that does not hold them yet."""
         self.store = store
+        self._starting = starting
         self.runs: list[RunSummary | DamagedRun] = []
         self.statuses: dict[str, Status] = {}
         """status.json of the runs that have a trainer."""
@@ -38,6 +43,7 @@ class RunBoard:
 
     def refresh(self) -> None:
         """Look again."""
+        starting = frozenset(self._starting)  # before the disk: what is no longer in it then has a trainer there
         try:
             names = self._names()
             self.problem = ""
@@ -48,6 +54,8 @@ class RunBoard:
         statuses: dict[str, Status] = {}
         for name in names:
             found = self._look(name)
+            if isinstance(found, RunSummary) and found.state not in ALIVE and name in starting:
+                found = msgspec.structs.replace(found, state="starting", error=None)
             if found is not None:
                 runs.append(found)
                 if isinstance(found, RunSummary) and found.state in ALIVE and (status := self._status(name)):

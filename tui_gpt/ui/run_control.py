@@ -33,14 +33,15 @@ class RunControl:
         self.session = session
         self.report = report
         self._on_failure = on_failure
-        self._starts: set[asyncio.Task[None]] = set()
+        self.starting: set[str] = set()
+        """Runs whose trainer was started here and has not said anything yet."""
+        self._starts: dict[str, asyncio.Task[None]] = {}
         self._standby: StandbyTrainer | None = None
-        self._launching = 0
 
     def stand_by(self) -> None:
         """Have a trainer ready, so that the next run starts without waiting for imports. May block for milliseconds."""
         # One that has died is not replaced: whatever killed it is likely to kill the next.
-        if self._standby is None and not self._starts and not self._launching:
+        if self._standby is None and not self._starts and not self.starting:
             self._standby = StandbyTrainer()
 
     @property
@@ -57,11 +58,13 @@ class RunControl:
     async def _start(self, run: Run, start: Callable[..., TrainerProcess], *arguments: Any) -> None:
         """Let `start` start the trainer in a thread, from the one that waits, and see whether it comes up."""
         standby, self._standby = self._standby, None
-        self._launching += 1
+        self.starting.add(run.name)
         try:
             self._watch(run, await asyncio.to_thread(start, *arguments, standby=standby))
+        except BaseException:
+            self.starting.discard(run.name)
+            raise
         finally:
-            self._launching -= 1
             if standby is not None:
                 standby.dismiss()  # unless it was taken
 
@@ -98,6 +101,7 @@ class RunControl:
     async def resume(self, name: str, lr_factor: float | None = None) -> str:
         """Go on, with a paused run or with one that has ended; returns what was done."""
         run = self.store.open(name)
+        await self._started(name)
         if run.liveness() != "dead":
             if lr_factor is not None:
                 await self.command(name, "set_lr", factor=lr_factor)
@@ -106,8 +110,12 @@ class RunControl:
         return "goes on from its newest checkpoint"
 
     async def command(self, run_name: str, kind: CommandKind, /, **arguments: Argument) -> str:
-        """Send a command and wait for the trainer's answer, which is returned. Raises RunError with its refusal."""
+        """Send a command and wait for the trainer's answer, which is returned. Raises RunError with its refusal.
+
+        One for a trainer that was just started here is sent once that can take it.
+        """
         run = self.store.open(run_name)
+        await self._started(run_name)
         given = {key: value for key, value in arguments.items() if value is not None}
         sent = await asyncio.to_thread(run.send, kind, given, "app")
         reader = AckReader(run.folder)
@@ -146,14 +154,23 @@ class RunControl:
         if isinstance(event, Progress):
             self.report(f"{event.what} {event.share:.0%}")
 
+    async def _started(self, name: str) -> None:
+        """Return once the trainer of a run, if it was started here just now, says something or has died."""
+        while name in self.starting:
+            await asyncio.sleep(_POLL_SECONDS)
+
     def _watch(self, run: Run, process: TrainerProcess) -> None:
         task = asyncio.create_task(self._come_up(run, process), name=f"start of {run.name}")
-        self._starts.add(task)
-        task.add_done_callback(self._starts.discard)
+        self._starts[run.name] = task
+        task.add_done_callback(lambda _: self._starts.pop(run.name, None))
 
     async def _come_up(self, run: Run, process: TrainerProcess) -> None:
         try:
             while await asyncio.to_thread(start_outcome, run.folder, process) is None:
-                await asyncio.sleep(4 * _POLL_SECONDS)
+                if process.has_reported(run.folder):
+                    self.starting.discard(run.name)
+                await asyncio.sleep(_POLL_SECONDS if run.name in self.starting else 4 * _POLL_SECONDS)
         except RunError as error:
             self._on_failure(str(error))
+        finally:
+            self.starting.discard(run.name)

@@ -132,10 +132,11 @@ def _leave_signals_to_the_first_rank() -> None:
 def _lead(run: Run, ranks: Ranks, interruption: Interruption, lr_factor: float = 1.0) -> int:
     """What the only, or the first, process does."""
     reporter = Reporter(run.folder, _first_status(run), on_lost=partial(_leave_nothing, run))
-    reporter.start()
     try:
         commands = CommandQueue(run.folder)
+        # Before the first status: who sees that can send, and means this trainer.
         commands.inherit()
+        reporter.start()
         clean_leftovers(run.folder)
         outcome = _train(run, ranks, reporter, interruption, commands, lr_factor)
     except TuiGptError as error:
