@@ -24,7 +24,7 @@ INTERPRETER = (sys.executable, "-P")
 _SURROUNDINGS = {
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
-    "GOMP_SPINCOUNT": "1000",
+    "GOMP_SPINCOUNT": "3000",
 }
 
 

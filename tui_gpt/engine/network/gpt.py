@@ -11,6 +11,7 @@ from tui_gpt.core.config import ModelConfig, WritingPrecision
 from tui_gpt.core.errors import ConfigError
 from tui_gpt.engine.network.cache import KVCache
 from tui_gpt.engine.network.decoding import Decoder
+from tui_gpt.engine.network.dropout import dropout
 from tui_gpt.engine.network.layers import Block, norm, rotary_tables
 from tui_gpt.engine.network.native_decoding import NativeDecoder, native_obstacle
 from tui_gpt.engine.network.packing import mask_within, positions_within
@@ -68,8 +69,8 @@ class GPT(nn.Module):
             rotary = (self.rotary_cos[places].to(x.dtype), self.rotary_sin[places].to(x.dtype))
             if segments is not None:
                 rotary = (rotary[0].unsqueeze(1), rotary[1].unsqueeze(1))  # the same for every head
-        if self.training and self.config.dropout:
-            x = F.dropout(x, self.config.dropout)
+        if self.training:
+            x = dropout(x, self.config.dropout)
         for number, block in enumerate(self.blocks):
             if self.gradient_checkpointing and self.training:
                 x = checkpoint(block, x, rotary, None, mask, use_reentrant=False)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tui_gpt.core.config import ModelConfig
 from tui_gpt.engine.network.cache import LayerCache
+from tui_gpt.engine.network.dropout import dropout
 
 # On the CPU the plain form of attention beats the fused kernel while its (T, S) scores still fit into the cache.
 _PLAIN_ATTENTION_MAX_TOKENS = 256
@@ -96,16 +97,17 @@ class Attention(nn.Module):
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         """(B, H, T, D) queries over (B, K, S, D) keys and values, the T queries being the last of the S."""
         length, seen = q.size(2), k.size(2)
-        dropout = self.dropout if self.training else 0.0
-        if q.device.type == "cpu" and seen <= _PLAIN_ATTENTION_MAX_TOKENS and length > 1:
-            return plain_attention(q, k, v, dropout, mask)
+        rate = self.dropout if self.training else 0.0
+        # With dropout torch has no fused kernel there.
+        if q.device.type == "cpu" and length > 1 and (rate or seen <= _PLAIN_ATTENTION_MAX_TOKENS):
+            return plain_attention(q, k, v, rate, mask)
         grouped = self.n_head != self.n_kv_head
         if mask is None and length in (1, seen):
             # One query sees all; as many queries as keys is the square causal case the kernels know.
-            return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=length > 1, enable_gqa=grouped)
+            return F.scaled_dot_product_attention(q, k, v, dropout_p=rate, is_causal=length > 1, enable_gqa=grouped)
         if mask is None:
             mask = causal_mask(length, seen, q.device)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, enable_gqa=grouped)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate, enable_gqa=grouped)
 
 
 def causal_mask(length: int, seen: int, device: torch.device) -> Tensor:
@@ -113,8 +115,8 @@ def causal_mask(length: int, seen: int, device: torch.device) -> Tensor:
     return torch.ones(length, seen, dtype=torch.bool, device=device).tril(seen - length)
 
 
-def plain_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float, mask: Tensor | None = None) -> Tensor:
-    """Attention as two matrix products and a softmax; same arguments and result as `Attention._attend`."""
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, rate: float, mask: Tensor | None = None) -> Tensor:
+    """Attention as two matrix products and a softmax, its weights dropped at `rate`; else as `Attention._attend`."""
     length, seen = q.size(2), k.size(2)
     if k.size(1) != q.size(1):
         repeats = q.size(1) // k.size(1)
@@ -126,8 +128,7 @@ def plain_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float, mask: Tenso
     else:
         scores = scores.masked_fill(~mask, -math.inf)
     weights = F.softmax(scores, dim=-1)
-    if dropout:
-        weights = F.dropout(weights, dropout)
+    weights = dropout(weights, rate)
     return weights @ v
 
 
@@ -172,4 +173,4 @@ class Block(nn.Module):
         return x + self._drop(self.mlp(self.norm_2(x)))
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout) if self.dropout and self.training else x
+        return dropout(x, self.dropout) if self.training else x
