@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tui_gpt.core.config import RunConfig, TrainConfig, to_dict
-from tui_gpt.core.model_record import CorpusRecord, ModelRecord, SampleRecord, TokenizerRecord
+from tui_gpt.core.model_record import CorpusRecord, CurvePoint, ModelRecord, SampleRecord, TokenizerRecord
 
 RECORD = ModelRecord(
     name="anything",
@@ -23,6 +23,7 @@ RECORD = ModelRecord(
     val_loss=1.53,
     best_val_loss=1.52,
     bits_per_byte=2.2,
+    curve=[CurvePoint(step=10, val_loss=3.1339), CurvePoint(step=592, val_loss=1.53)],
     sample=SampleRecord(text=" there was a fox.", prompt="Once", seed=7),
 )
 

@@ -205,6 +205,8 @@ def test_every_save_appends_a_parseable_entry_to_the_diary(handler: ModelHandler
     assert first.fields["training"] == "592 steps, 2,424,832 tokens, 170 s on cpu"
     assert first.fields["losses"].startswith("train 1.4123, validation 1.5300")
     assert first.fields["configuration"] == "train.max_minutes=3.0"
+    assert first.fields["curve"] == "step 10 3.1339, 592 1.5300"
+    assert first.fields["sample"] == "seed 7: Once there was a fox."
     assert second.fields["notes"] == "two\nlines\n== forged ==\ndate: never\\u2028␛[0m"
     assert second.date == handler.get("poet").record.created  # type: ignore[union-attr]
 

@@ -13,6 +13,8 @@ from tui_gpt.cli.tables import amount, echo_pairs, echo_table, one_line
 from tui_gpt.core.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tui_gpt.core.model_handler import DamagedModel, ModelEntry
     from tui_gpt.core.model_record import ModelRecord
     from tui_gpt.engine.interop.gguf_file import GgufType
@@ -121,7 +123,7 @@ def show(name: str, as_json: bool) -> None:
 
 
 def _record_pairs(record: ModelRecord) -> list[tuple[str, str]]:
-    from tui_gpt.core.notes import describe_losses, describe_model, describe_training
+    from tui_gpt.core.notes import describe_curve, describe_losses, describe_model, describe_training
 
     corpus, tokenizer, sample = record.corpus, record.tokenizer, record.sample
     pairs = [
@@ -130,6 +132,7 @@ def _record_pairs(record: ModelRecord) -> list[tuple[str, str]]:
         ("tokenizer", f"{tokenizer.kind}, {tokenizer.vocab_size:,} tokens" if tokenizer else ""),
         ("training", describe_training(record)),
         ("losses", describe_losses(record)),
+        ("curve", describe_curve(record)),
         ("created", record.created),
         ("parent", record.parent or ""),
         ("licence", record.license or ""),
@@ -243,11 +246,17 @@ def note(name: str, text: str) -> None:
 @command.command("fork")
 @click.argument("name", shell_complete=model_names)
 @click.argument("new_name")
-def fork(name: str, new_name: str) -> None:
+@click.option("--bf16", is_flag=True, help="Store the copy's weights in bf16: half the bytes of float32.")
+def fork(name: str, new_name: str, bf16: bool) -> None:
     """Copy a model or an example, verified."""
     from tui_gpt.core.model_handler import ModelHandler
 
-    entry = ModelHandler().fork(name, new_name)
+    change: Callable[[Path], None] | None = None
+    if bf16:
+        from tui_gpt.engine.interop.stored_precision import store_in_bf16
+
+        change = store_in_bf16
+    entry = ModelHandler().fork(name, new_name, change)
     click.echo(f"{new_name} is a copy of {name}, in {one_line(str(entry.folder))}", err=True)
 
 

@@ -170,8 +170,11 @@ class ModelHandler:
         self._describe_anew(name, notes=text)
         return self.get(name)
 
-    def fork(self, name: str, new: str) -> ModelEntry:
-        """Copy a model or an example, verified, under a new name, with the original as its parent."""
+    def fork(self, name: str, new: str, change: Callable[[Path], None] | None = None) -> ModelEntry:
+        """Copy a model or an example, verified, under a new name, with the original as its parent.
+
+        `change` may alter the copy's files, in the folder that it is given, before they are hashed.
+        """
         source = self.load(name)
         original = self.get(name)
         record = original.record or ModelRecord(name=new, family=str(original.config.get("model_type", "unknown")))
@@ -182,6 +185,8 @@ class ModelHandler:
                 if file not in left_out and path.is_file():
                     (folder / file).parent.mkdir(exist_ok=True)
                     shutil.copyfile(path, folder / file, follow_symlinks=False)
+            if change is not None:
+                change(folder)
 
         return self.save(new, copy, msgspec.structs.replace(record, parent=name, created=""))
 

@@ -52,6 +52,14 @@ class SampleRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: Count | None = None
 
 
+class CurvePoint(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An evaluation on the way."""
+
+    step: Count
+    val_loss: float
+    """In nats per token."""
+
+
 class FileRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one file of the folder must be."""
 
@@ -85,6 +93,8 @@ class ModelRecord(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     best_val_loss: float | None = None
     bits_per_byte: float | None = None
     """Of the validation text."""
+    curve: list[CurvePoint] = []
+    """How the validation loss fell, in a few points."""
     parent: str | None = None
     """The model that this one was continued or copied from."""
     license: str | None = None

@@ -6,6 +6,7 @@ An entry is a heading `== name ==` and lines `key: value`; what does not fit on 
     date: 2025-01-31T08:15:00Z
     model: qwen3, 4 layers x 192, 3 heads, context 128, 1,803,840 parameters
     corpus: tinyshakespeare.txt (sha256 86c4e6aa...)
+    curve: step 10 3.1339, 55 2.1295, 163 1.8083
     configuration:
         model.family=qwen3
         train.max_minutes=3.0
@@ -37,7 +38,8 @@ class NotesEntry(msgspec.Struct, frozen=True):
 
     name: str
     fields: dict[str, str]
-    """`date`, `model`, `corpus`, `tokenizer`, `training`, `losses`, `parent`, `notes`, `configuration`: those given."""
+    """`date`, `model`, `corpus`, `tokenizer`, `training`, `losses`, `curve`, `parent`, `notes`, `configuration`,
+    `sample`: those given."""
 
     @property
     def date(self) -> str:
@@ -50,7 +52,7 @@ def format_entry(record: ModelRecord) -> str:
     lines = ["", f"== {record.name} =="]
     for key, value in _fields(record):
         first, *rest = safe_text(value).split("\n")
-        if rest or key == "configuration":
+        if rest or key in ("configuration", "sample"):
             lines += [f"{key}:", *(_INDENT + line for line in (first, *rest))]
         else:
             lines.append(f"{key}: {first}")
@@ -134,6 +136,13 @@ def describe_losses(record: ModelRecord) -> str:
     return ", ".join(f"{label} {value:.4f}" for label, value in known.items() if value is not None)
 
 
+def describe_curve(record: ModelRecord) -> str:
+    """Validation losses on the way, in nats per token, by step; nothing where none is known."""
+    if not record.curve:
+        return ""
+    return "step " + ", ".join(f"{point.step:,} {point.val_loss:.4f}" for point in record.curve)
+
+
 def _fields(record: ModelRecord) -> Iterator[tuple[str, str]]:
     yield "date", record.created
     yield "model", describe_model(record)
@@ -145,12 +154,17 @@ def _fields(record: ModelRecord) -> Iterator[tuple[str, str]]:
         yield "training", training
     if losses := describe_losses(record):
         yield "losses", losses
+    if curve := describe_curve(record):
+        yield "curve", curve
     if record.parent:
         yield "parent", _one_line(record.parent)
     if record.notes:
         yield "notes", record.notes
     if settings := "\n".join(_settings(record.config or {})):
         yield "configuration", settings
+    if record.sample is not None:
+        seed = "" if record.sample.seed is None else f"seed {record.sample.seed}: "
+        yield "sample", seed + record.sample.prompt + record.sample.text
 
 
 def _one_line(text: str) -> str:

@@ -12,9 +12,18 @@ import msgspec
 from tui_gpt.core.config import to_dict
 from tui_gpt.core.errors import ModelError, RunError, TuiGptError
 from tui_gpt.core.model_handler import ModelEntry, ModelHandler
-from tui_gpt.core.model_record import ADAPTER_FOLDER, CorpusRecord, ModelRecord, SampleRecord, TokenizerRecord, utc_time
+from tui_gpt.core.model_record import (
+    ADAPTER_FOLDER,
+    CorpusRecord,
+    CurvePoint,
+    ModelRecord,
+    SampleRecord,
+    TokenizerRecord,
+    utc_time,
+)
 from tui_gpt.core.notes import append_entry, read_entries
 from tui_gpt.core.runs.checkpoints import CheckpointInfo, verify_checkpoint
+from tui_gpt.core.runs.loss_curve import loss_curve
 from tui_gpt.core.runs.records import (
     RUN_FILE,
     DataRecord,
@@ -144,9 +153,17 @@ def model_record(
         val_loss=loss,
         best_val_loss=best_loss,
         bits_per_byte=None if loss is None else bits_per_byte(data, loss),
+        curve=_curve(run, step),
         parent=run.record.parent,
         sample=None if sample is None else SampleRecord(text=sample.text, prompt=sample.prompt, seed=sample.seed),
     )
+
+
+def _curve(run: Run, step: int) -> list[CurvePoint]:
+    # Metrics that cannot be read are no reason to have no model.
+    with suppress(RunError):
+        return loss_curve(run.folder, step)
+    return []
 
 
 def publish_ended_run(run: Run, name: str) -> ModelEntry:
