@@ -11,9 +11,10 @@ import pytest
 from chat_scene import answer, run_chat, say, settle, told
 from screen import run_screen, text_of, until
 from textual.pilot import Pilot
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, Select
 
 from tui_gpt.core.config import SampleConfig
+from tui_gpt.core.messages import ModelRef
 from tui_gpt.core.model_handler import ModelHandler
 from tui_gpt.ui.app import TuiGpt
 from tui_gpt.ui.chat.picking import PickDialog
@@ -334,6 +335,24 @@ def test_presets_fill_the_fields_and_leave_length_and_seed_alone(home: Path) -> 
         settle(tab, stop=("\n\n", "THE END"))
         assert tab.sampling.settings is not None
         assert tab.sampling.settings.stop == ("\n\n", "THE END")
+
+    run_chat(body, load=False)
+
+
+def test_the_precision_that_is_chosen_is_asked_for_and_remembered(home: Path) -> None:
+    async def body(tab: ChatTab, pilot: Pilot[Any]) -> None:
+        assert tab.sampling.precision == "float32"
+        tab.sampling.query_one("#precision", Select).value = "int8"
+        await until(pilot, lambda: tab.sampling.precision == "int8")
+        tab.model = ModelRef(kind="model", name="toy")
+        assert tab._asked() is not None
+        assert tab.talk._request(tab.model, SampleConfig()).precision == "int8"
+        remembered = tab.sampling.remember()
+        tab.sampling.query_one("#precision", Select).value = "float32"
+        tab.sampling.recall({**remembered, "precision": "int7"})
+        assert tab.sampling.precision == "float32"
+        tab.sampling.recall(remembered)
+        assert tab.sampling.precision == "int8"
 
     run_chat(body, load=False)
 

@@ -16,7 +16,7 @@ from commands import Call, Trained
 from session_talk import DEADLINE, Talk
 from training_runs import Scene, hold, release, tiny, wait_held, wait_state
 
-from tui_gpt.core.config import DataConfig, ModelConfig, RunConfig, SampleConfig, TrainConfig
+from tui_gpt.core.config import DataConfig, ModelConfig, RunConfig, SampleConfig, TrainConfig, WritingPrecision
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.messages import (
     Begin,
@@ -143,6 +143,32 @@ def test_what_is_written_is_what_the_command_writes(talk: Talk, own_home: Path, 
     assert isinstance(last, Generated)
     assert (last.tokens, last.reasons) == (40, ["length"])
     assert 0 < last.first_token_seconds <= last.seconds
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_weights_in_fewer_bits_write_what_they_write_for_the_command(
+    talk: Talk, own_home: Path, call: Call, precision: WritingPrecision
+) -> None:
+    settings = SampleConfig(max_new_tokens=30, seed=6)
+    told = call(
+        *(
+            "sample",
+            "toy",
+            "--prompt",
+            "The",
+            "--max-new-tokens",
+            "30",
+            "--seed",
+            "6",
+            "--precision",
+            precision,
+            "--json",
+        ),
+        home=own_home,
+    )
+    for number in (1, 2):  # made for the first time, and there already
+        talk.send(Generate(id=number, model=TOY, prompt="The", settings=settings, precision=precision))
+        assert text_of(talk.until(Generated)) == told.json["text"]
 
 
 def test_pieces_that_come_fast_go_together_and_the_first_alone(talk: Talk) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta
 
-from tui_gpt.core.config import DataConfig, RunConfig, SampleConfig
+from tui_gpt.core.config import DataConfig, RunConfig, SampleConfig, WritingPrecision
 from tui_gpt.core.corpus_shares import PartFacts
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.repeats import Repeats
@@ -115,6 +115,8 @@ class Generate(Message, frozen=True, kw_only=True):
     settings: SampleConfig = SampleConfig()
     messages: list[Utterance] = []
     """What was said so far: a model that has learned from conversations answers these, another continues `prompt`."""
+    precision: WritingPrecision = "float32"
+    """Of the weights while the text is written."""
 
 
 class Publish(Message, frozen=True, kw_only=True):

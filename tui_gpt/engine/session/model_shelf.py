@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from tui_gpt.core.config import WritingPrecision
 from tui_gpt.core.errors import MemoryLimitError
 from tui_gpt.core.messages import ModelRef
 from tui_gpt.engine.generation.model_source import ModelSource, find_reference, likely_folder, load_reference
 from tui_gpt.engine.session.lanes import Turn
 
 if TYPE_CHECKING:
+    from tui_gpt.engine.generation.stream import Generator
     from tui_gpt.engine.interop.huggingface import LoadedModel
 
 ROOM = 2
@@ -33,6 +35,15 @@ class Opened:
     loaded: LoadedModel
     val_loss: float | None
     """In nats per token, as last measured before the weights were saved."""
+    _generators: dict[WritingPrecision, Generator] = field(default_factory=dict)
+
+    def generator(self, precision: WritingPrecision) -> Generator:
+        """What writes with its weights in `precision`, made once. Raises ConfigError where the device cannot."""
+        from tui_gpt.engine.generation.stream import Generator
+
+        if precision not in self._generators:
+            self._generators[precision] = Generator.of(self.loaded, precision)
+        return self._generators[precision]
 
 
 class ModelShelf:

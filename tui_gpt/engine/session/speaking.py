@@ -46,7 +46,6 @@ class Speaker:
     def generate(self, request: Generate, turn: Turn) -> Generated:
         """Write. Raises what `load_reference` and `Generator.stream` raise, and Cancellation after the last piece."""
         from tui_gpt.engine.generation.dialogue import dialogue_prompt
-        from tui_gpt.engine.generation.stream import Generator
         from tui_gpt.engine.session.threads import use_threads
         from tui_gpt.engine.text.dialogues.chat_format import chat_format
         from tui_gpt.engine.text.dialogues.conversation import Message
@@ -63,7 +62,7 @@ class Speaker:
             limit = request.settings.max_new_tokens
             asked = dialogue_prompt(loaded.tokenizer, said, loaded.config.n_positions, limit, opened.source.title)
             prompt, dropped = asked.ids, asked.dropped
-        stream = Generator.of(loaded).stream(prompt, request.settings, cancelled=turn.cancelled)
+        stream = opened.generator(request.precision).stream(prompt, request.settings, cancelled=turn.cancelled)
         turn.send(
             Generating(
                 id=request.id,

@@ -13,7 +13,7 @@ from textual.timer import Timer
 from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
 from tui_gpt.core.chat_history import ChatHistory, Kept, refusal_reply
-from tui_gpt.core.config import SampleConfig
+from tui_gpt.core.config import SampleConfig, WritingPrecision
 from tui_gpt.core.errors import ConfigError, TuiGptError
 from tui_gpt.core.guards import Verdict, find_guard, judge
 from tui_gpt.core.messages import Generate, Generated, ModelRef
@@ -66,6 +66,8 @@ class Talk(Vertical):
         """Whether a model that answers is to continue the text instead."""
         self.system = ""
         """What a model that answers reads before everything."""
+        self.precision: WritingPrecision = "float32"
+        """What weights are kept in while text is written."""
         self._session, self._store = session, store
         self._written: Writing | None = None
         self._writer: Worker[None] | None = None
@@ -190,7 +192,8 @@ class Talk(Vertical):
         # A template is a text to continue, whatever the model has learned.
         continues = self.continues or self.template is not None
         messages = [] if continues else self.conversation.messages(self.system)
-        return Generate(model=model, prompt=self.conversation.prompt, messages=messages, settings=settings)
+        prompt, precision = self.conversation.prompt, self.precision
+        return Generate(model=model, prompt=prompt, messages=messages, settings=settings, precision=precision)
 
     def show_way(self, *, asks: bool) -> None:
         """Say whether what is sent is answered or continued."""

@@ -229,6 +229,7 @@ class ChatTab(ChatChoices):
         elif settings is None:
             self._say_problem(f"the sampling controls cannot be used: {self.sampling.problem}")
         else:
+            self.talk.precision = self.sampling.precision
             return self.model, settings, self.guard
         return None
 
