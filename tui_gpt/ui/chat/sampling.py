@@ -182,6 +182,10 @@ class SamplingPanel(VerticalScroll):
         self._given: dict[str, _Given] = {}
         """What a template has said, by field."""
         self._giver = ""
+        self._weights: Select[WritingPrecision] = Select(
+            [(precision, precision) for precision in _PRECISIONS], allow_blank=False, compact=True, id="precision"
+        )
+        self._weights.tooltip = Content(_PRECISION_REASON)
         super().__init__(can_focus=False)
 
     def compose(self) -> ComposeResult:
@@ -192,10 +196,7 @@ class SamplingPanel(VerticalScroll):
         yield from self._fields.values()
         with Horizontal(id="weights"):
             yield Static("weights", classes="name", markup=False)
-            precisions = [(precision, precision) for precision in _PRECISIONS]
-            select = Select(precisions, value="float32", allow_blank=False, compact=True, id="precision")
-            select.tooltip = Content(_PRECISION_REASON)
-            yield select
+            yield self._weights
         yield Static(Content(_OWN_REASON), classes="about", markup=False)
 
     # ---- values
@@ -220,7 +221,7 @@ class SamplingPanel(VerticalScroll):
     @property
     def precision(self) -> WritingPrecision:
         """What the weights are kept in while text is written."""
-        return self.query_one("#precision", Select[WritingPrecision]).selection or "float32"
+        return self._weights.selection or "float32"
 
     def field(self, name: str) -> SampleField:
         """One of the fields."""
@@ -288,7 +289,7 @@ class SamplingPanel(VerticalScroll):
                 field.set_text(text[:2000])
         self._recall_given(remembered.get("giver"), remembered.get("given"))
         if (precision := remembered.get("precision")) in _PRECISIONS:
-            self.query_one("#precision", Select).value = precision
+            self._weights.value = precision
         known = {OWN, EDITED, *(preset.name for preset in PRESETS)}
         self._show_preset(preset if (preset := remembered.get("preset")) in known else EDITED)
 
@@ -330,7 +331,7 @@ class SamplingPanel(VerticalScroll):
         field = next((node for node in event.widget.ancestors if isinstance(node, SampleField)), None)
         if field is not None:
             self.query_one(".about", Static).update(Content(field.about))
-        elif event.widget.id == "precision":
+        elif event.widget is self._weights:
             self.query_one(".about", Static).update(Content(_PRECISION_REASON))
         else:
             self._say_reason()
@@ -367,7 +368,7 @@ class SamplingPanel(VerticalScroll):
             self._say_reason()
 
     def _say_reason(self) -> None:
-        if any(field.has_focus_within for field in self._fields.values()) or self.query_one("#precision").has_focus:
+        if any(field.has_focus_within for field in self._fields.values()) or self._weights.has_focus:
             return
         reasons = {OWN: _OWN_REASON, EDITED: _EDITED_REASON, **{preset.name: preset.reason for preset in PRESETS}}
         reason = reasons.get(self.preset, "")
