@@ -27,9 +27,11 @@ def no_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui_gpt.core.locations.example_models_dir", lambda: None)
 
 
-def test_at_the_first_start_the_example_is_there_with_all_that_is_known_about_it_and_a_path_to_copy(home: Path) -> None:
+@pytest.mark.usefixtures("every_example")
+def test_at_the_first_start_the_examples_are_there_with_all_that_is_known_about_them_and_a_path_to_copy() -> None:
     async def body(tab: ModelsTab, pilot: Pilot[Any]) -> None:
-        assert names(tab) == ["stories"]
+        assert names(tab) == ["python", "shakespeare", "stories"]
+        await choose(tab, pilot, "stories")
         shown = text_of(tab.app.screen)
         assert "stories  example" in shown
         assert "936 k" in shown

@@ -19,6 +19,7 @@ from still_life import furnish, open_at
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
+from tui_gpt.core import locations, processor
 from tui_gpt.ui.app import TuiGpt
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
@@ -33,13 +34,15 @@ THERE = {
 
 
 @pytest.fixture(scope="module")
-def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def furnished(tmp_path_factory: pytest.TempPathFactory, one_example: Path) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("still-life")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUI_GPT_HOME", str(home))
+        patch.setattr(locations, "example_models_dir", lambda: one_example)
         patch.setenv("HOME", str(home))  # paths below it begin with ~
         patch.setenv("TZ", "UTC")
         time.tzset()
+        patch.setattr(processor, "has_bf16", lambda: True)
         patch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=16_000_000_000))
         furnish()
         patch.chdir(home)

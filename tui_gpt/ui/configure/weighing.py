@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from tui_gpt.core.config import ModelConfig, RunConfig
+from tui_gpt.core import processor
+from tui_gpt.core.config import ModelConfig, RunConfig, TrainConfig
 from tui_gpt.core.messages import Explored
 from tui_gpt.core.published import FieldComparison, compare, nearest
 from tui_gpt.core.sizes import (
@@ -75,10 +76,8 @@ def weigh(config: RunConfig, facts: Explored | None, calibrations: Calibrations,
     config = with_known_vocabulary(config, facts)
     model, train = config.model, config.train
     measured = calibrations.get(config)
-    precision: Precision = "float32" if train.precision == "float32" else "bf16"
-    if measured is not None:
-        precision = "float32" if measured.precision == "float32" else "bf16"
     device = _device(train.device, measured or calibrations.latest)
+    precision = _precision(train, device, measured)
     speed = calibrations.speed(config)
     per_second = measured.tokens_per_second if measured else speed(model) if speed else None
     per_step = train.batch_size * model.n_positions
@@ -106,6 +105,14 @@ def weigh(config: RunConfig, facts: Explored | None, calibrations: Calibrations,
         published=nearest(model).name,
         comparison=compare(msgspec.structs.replace(model, vocab_size=None) if assumed else model),
     )
+
+
+def _precision(train: TrainConfig, device: DeviceKind, measured: Entry | None) -> Precision:
+    """As it was measured, else as the trainer's probe is likely to choose."""
+    chosen = measured.precision if measured is not None else train.precision
+    if chosen == "auto":
+        return "float32" if device == "mps" or (device == "cpu" and not processor.has_bf16()) else "bf16"
+    return "float32" if chosen == "float32" else "bf16"
 
 
 def _device(wanted: str, known: Entry | None) -> DeviceKind:
