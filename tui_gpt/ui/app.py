@@ -185,7 +185,7 @@ class TuiGpt(Frame):
     @work(group="start", exclusive=True)
     async def action_start_or_pause(self) -> None:
         """F5: hold or continue the active run; where there is none, start what Configure says."""
-        from tui_gpt.ui.run_board import RESUMABLE
+        from tui_gpt.core.runs.states import RESUMABLE
 
         run = self.board.get(self.active_run)
         on_configure = self.memory.tab == "configure"
@@ -225,8 +225,8 @@ class TuiGpt(Frame):
     async def action_save_model(self) -> None:
         """ctrl+s: put the active run's model into the library under a name."""
         from tui_gpt.core.names import name_from
+        from tui_gpt.core.runs.states import RESUMABLE
         from tui_gpt.ui.dialogs.ask_text import AskText, name_check
-        from tui_gpt.ui.run_board import RESUMABLE
 
         run = self.board.get(self.active_run)
         if run is None:

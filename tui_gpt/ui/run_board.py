@@ -11,12 +11,8 @@ import msgspec
 
 from tui_gpt.core.errors import TuiGptError
 from tui_gpt.core.runs.records import RUN_FILE, STATUS_FILE, Status
+from tui_gpt.core.runs.states import ALIVE
 from tui_gpt.core.runs.store import DamagedRun, Run, RunStore, RunSummary
-
-ALIVE = frozenset({"starting", "preparing", "running", "paused", "hung"})
-"""Effective states of a run that has a trainer."""
-RESUMABLE = frozenset({"new", "stopped", "failed", "interrupted"})
-"""Effective states from which a new trainer can go on."""
 
 _SETTLED_SECONDS = 2.0
 """How long a run without a trainer is believed to have none, if its files stay the same."""

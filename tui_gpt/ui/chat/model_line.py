@@ -10,9 +10,9 @@ from textual.widget import Widget
 
 from tui_gpt.core import figures
 from tui_gpt.core.messages import Loaded, ModelRef
+from tui_gpt.core.runs.states import ALIVE
 from tui_gpt.core.runs.store import RunSummary
 from tui_gpt.core.safe_text import safe_text
-from tui_gpt.ui.run_board import ALIVE
 
 
 class ModelLine(Widget):

@@ -12,9 +12,9 @@ from tui_gpt.core import figures
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.messages import ModelRef
 from tui_gpt.core.model_handler import DamagedModel, ModelEntry, ModelHandler
+from tui_gpt.core.runs.states import ALIVE
 from tui_gpt.core.runs.store import DamagedRun, Run, RunStore, RunSummary
 from tui_gpt.ui.chat.picking import Row
-from tui_gpt.ui.run_board import ALIVE
 
 EXAMPLE = "stories"
 """The example that is there at the first start."""

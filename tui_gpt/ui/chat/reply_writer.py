@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from tui_gpt.core.errors import RunError
 from tui_gpt.core.messages import Event, Generate, Generated, Generating, ModelRef, Progress, Wrote
+from tui_gpt.core.runs.states import ALIVE
 from tui_gpt.core.runs.store import RunStore
 from tui_gpt.ui.chat.writing import Writing
-from tui_gpt.ui.run_board import ALIVE
 from tui_gpt.ui.session_client import Session
 
 _POLL_SECONDS = 0.5

@@ -8,9 +8,9 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui_gpt.core.advice import Advice
+from tui_gpt.core.runs.states import ALIVE
 from tui_gpt.core.runs.store import RunSummary
 from tui_gpt.core.safe_text import safe_text
-from tui_gpt.ui.run_board import ALIVE
 from tui_gpt.ui.train.possible import KeyOf
 from tui_gpt.ui.train.run_list import MUTED, SIGNS, STATE_COLOURS
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tui_gpt.core.runs.states import ALIVE, RESUMABLE
 from tui_gpt.core.runs.store import DamagedRun, RunSummary
-from tui_gpt.ui.run_board import ALIVE, RESUMABLE
 
 KeyOf = Callable[[str], str]
 """The key of an action of the tab, as people read it."""

@@ -10,6 +10,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui_gpt.core import figures
+from tui_gpt.core.runs.states import ALIVE
 from tui_gpt.core.safe_text import safe_text
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class StatusLine(Widget):
     """
     run: reactive[RunSummary | None] = reactive(None)
     doing: reactive[str] = reactive("")
-    """What the app itself is busy with; it takes the place of the figures while it lasts."""
+    """What the app itself is busy with; it takes the place of the figures while it lasts, and of a run without a
+    trainer, which it is not about."""
 
     def render(self) -> RenderResult:
         """Name and state, then the figures from the left as far as they fit, the device on the right."""
@@ -55,13 +57,15 @@ class StatusLine(Widget):
         return Content.assemble(left, " " * gap, right)
 
     def _head(self, run: RunSummary | None) -> Content:
+        if self.doing and (run is None or run.state not in ALIVE):
+            return Content.styled(safe_text(self.doing, newlines=False), "$text-accent")
         if run is None:
-            return Content(safe_text(self.doing, newlines=False)) if self.doing else Content("no run yet")
+            return Content("no run yet")
         style = _STATE_COLOURS.get(run.state, _QUIET)
         return Content.assemble((safe_text(run.name, newlines=False), "bold"), "  ", (run.state, style))
 
     def _parts(self, run: RunSummary | None) -> list[Content]:
-        if run is None:
+        if run is None or (self.doing and run.state not in ALIVE):
             return []
         if self.doing:
             return [Content.styled(safe_text(self.doing, newlines=False), "$text-accent")]
