@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tui_gpt.core.config import ModelConfig
 from tui_gpt.engine.network.cache import LayerCache
 from tui_gpt.engine.network.dropout import dropout
+from tui_gpt.engine.network.written_gradients import rms_norm, swiglu
 
 # On the CPU the plain form of attention beats the fused kernel while its (T, S) scores still fit into the cache.
 _PLAIN_ATTENTION_MAX_TOKENS = 256
@@ -29,7 +30,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to (..., C)."""
-        return F.rms_norm(x, (x.size(-1),), self.weight, self.epsilon)
+        return rms_norm(x, self.weight, self.epsilon)
 
 
 def norm(config: ModelConfig) -> nn.Module:
@@ -144,9 +145,8 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) to (B, T, C)."""
-        if self.gated:  # SwiGLU (Shazeer, 2020): gate and up projections lie in one matrix
-            gate, up = self.up(x).chunk(2, dim=-1)
-            return self.down(F.silu(gate) * up)  # type: ignore[no-any-return]
+        if self.gated:  # gate and up projections lie in one matrix
+            return self.down(swiglu(self.up(x)))  # type: ignore[no-any-return]
         return self.down(F.gelu(self.up(x), approximate="tanh"))  # type: ignore[no-any-return]
 
 
