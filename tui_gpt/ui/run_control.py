@@ -155,8 +155,16 @@ class RunControl:
             self.report(f"{event.what} {event.share:.0%}")
 
     async def _started(self, name: str) -> None:
-        """Return once the trainer of a run, if it was started here just now, says something or has died."""
+        """Return once the trainer of a run, if it was started here just now, says something or has died.
+
+        Raises RunError where it does neither for long.
+        """
+        deadline = time.monotonic() + _ACK_SECONDS
         while name in self.starting:
+            if time.monotonic() >= deadline:
+                raise RunError(
+                    f"the trainer of {name} is starting and does not answer yet; its log pane shows what it does"
+                )
             await asyncio.sleep(_POLL_SECONDS)
 
     def _watch(self, run: Run, process: TrainerProcess) -> None:
