@@ -125,7 +125,8 @@ def assert_same_greedy_text(folder: Path, prompt: str, max_new_tokens: int) -> l
     their_tokenizer = AutoTokenizer.from_pretrained(folder)
     prompted = their_tokenizer(prompt, return_tensors="pt")
     with torch.inference_mode():
-        found = AutoModelForCausalLM.from_pretrained(folder).generate(
+        # Where the weights lie in bf16, transformers would compute in it too.
+        found = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).generate(
             **prompted, do_sample=False, max_new_tokens=max_new_tokens
         )
     answer: list[int] = found[0, prompted["input_ids"].shape[1] :].tolist()
@@ -249,7 +250,7 @@ def assert_opens(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = loaded.tokenizer.encode(text)[: loaded.config.n_positions]
     their_tokenizer = AutoTokenizer.from_pretrained(folder)
     assert their_tokenizer(text)["input_ids"][: len(ids)] == ids
-    theirs = AutoModelForCausalLM.from_pretrained(folder)
+    theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     with torch.inference_mode():
         logits = theirs(torch.tensor([ids])).logits
         torch.testing.assert_close(loaded.network(torch.tensor([ids])), logits, atol=1e-4, rtol=1e-4)
@@ -257,10 +258,13 @@ def assert_opens(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_card(folder, monkeypatch).startswith(record.sample.prompt)
 
 
-def test_the_example_opens_and_its_card_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
+@pytest.mark.parametrize("name", ["python", "shakespeare", "stories"])
+def test_an_example_opens_and_its_card_runs_as_it_stands(
+    name: str, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
     examples = example_models_dir()
     assert examples is not None
-    assert_opens(examples / "stories", monkeypatch)
+    assert_opens(examples / name, monkeypatch)
     assert said == []
 
 

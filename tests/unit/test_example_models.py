@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tui_gpt.core.config import SampleConfig
 from tui_gpt.core.errors import ModelError
+from tui_gpt.core.guards import find_guard, judge
 from tui_gpt.core.locations import example_models_dir
+from tui_gpt.core.model_folder import read_record
 from tui_gpt.core.model_handler import ModelHandler
-from tui_gpt.core.notes import read_entries
+from tui_gpt.core.notes import describe_losses, describe_model, read_entries
 from tui_gpt.engine.generation.stream import generate_text
 from tui_gpt.engine.interop.huggingface import read_model_folder
 
@@ -19,7 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def test_an_empty_home_has_the_examples_and_each_is_intact(home: Path) -> None:
     entries = ModelHandler().list()
-    assert "stories" in [entry.name for entry in entries]
+    assert [entry.name for entry in entries] == ["python", "shakespeare", "stories"]
+    assert sum(entry.size_bytes for entry in entries) < 40_000_000
     assert not home.exists(), "looking at the library made something"
     for entry in entries:
         assert entry.read_only
@@ -58,4 +62,51 @@ def test_notes_tell_how_each_example_was_made() -> None:
     made = {entry.name: entry.fields for entry in read_entries(ROOT / "notes.txt")}
     for model in folder.iterdir():
         if model.is_dir():
-            assert {"command", "corpus", "training", "losses"} <= made[model.name].keys()
+            told = made[model.name]
+            wanted = {
+                "model",
+                "corpus",
+                "tokenizer",
+                "training",
+                "losses",
+                "configuration",
+                "command",
+                "curve",
+                "sample",
+            }
+            assert wanted <= told.keys()
+            record = read_record(model)
+            assert record is not None
+            assert record.corpus is not None
+            assert record.corpus.sha256 in told["corpus"]
+            assert describe_model(record) == told["model"]
+            assert describe_losses(record) == told["losses"]
+            assert len(told["sample"]) > 400
+
+
+def test_no_example_tells_where_it_was_made() -> None:
+    folder = example_models_dir()
+    assert folder is not None
+    for path in folder.rglob("tui_gpt.json"):
+        assert not re.search(r'"/\w', path.read_text(encoding="utf-8")), path
+
+
+def test_the_python_model_continues_code_and_its_guard_lets_code_through(home: Path) -> None:
+    folder = example_models_dir()
+    assert folder is not None
+    prompt = "def parse_line(line):\n"
+    guard = find_guard("python")
+    assert judge(guard, prompt).accepted
+    assert not judge(guard, "Who was Henry the Fifth?").accepted
+    loaded = read_model_folder(folder / "python")
+    (text,) = generate_text(loaded.network, loaded.tokenizer, prompt, SampleConfig(max_new_tokens=60, temperature=0.0))
+    assert text.startswith(prompt + "    "), "the body is not indented"
+
+
+def test_the_shakespeare_model_knows_how_a_play_is_set() -> None:
+    folder = example_models_dir()
+    assert folder is not None
+    loaded = read_model_folder(folder / "shakespeare")
+    settings = SampleConfig(max_new_tokens=600, seed=1)
+    (text,) = generate_text(loaded.network, loaded.tokenizer, "ROMEO:\n", settings)
+    assert len(re.findall(r"^[A-Z][A-Z ]+:$", text, flags=re.MULTILINE)) >= 3
