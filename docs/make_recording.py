@@ -65,7 +65,7 @@ async def film(app: Any, pilot: Any) -> list[Frame]:
     reel = Film(app, pilot)
     reel.caption = "$ tui-gpt"
     await until(pilot, lambda: app.tab is not None)
-    await reel.watch(lambda: "tokens per parameter" in shown(app) and "reading" not in shown(app), 0.25, 4)
+    await reel.watch(lambda: "characters" in shown(app) and "reading" not in shown(app), 0.25, 4)
     reel.shoot(2.5)
     await reel.press("f5", "F5 trains")
     reel.shoot(0.8)
