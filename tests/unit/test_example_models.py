@@ -94,13 +94,13 @@ def test_no_example_tells_where_it_was_made() -> None:
 def test_the_python_model_continues_code_and_its_guard_lets_code_through(home: Path) -> None:
     folder = example_models_dir()
     assert folder is not None
-    prompt = "def parse_line(line):\n"
+    prompt = "def parse_line(line):"
     guard = find_guard("python")
     assert judge(guard, prompt).accepted
     assert not judge(guard, "Who was Henry the Fifth?").accepted
     loaded = read_model_folder(folder / "python")
     (text,) = generate_text(loaded.network, loaded.tokenizer, prompt, SampleConfig(max_new_tokens=60, temperature=0.0))
-    assert text.startswith(prompt + "    "), "the body is not indented"
+    assert text.removeprefix(prompt).startswith("\n    "), "the body is not indented"
 
 
 def test_the_shakespeare_model_knows_how_a_play_is_set() -> None:

@@ -256,21 +256,22 @@ def _activations(model: ModelConfig, train: TrainConfig, sequences: int, element
     loss = rows * model.vocabulary * per_logit
     # Gradients in flight within one block: of the MLP's inside or of the attention weights.
     in_flight = tokens * element * max(2 * model.inner * (2 if model.family != "gpt2" else 1), 4 * model.n_embd)
-    if _keeps_attention_weights(model, device):
+    if _keeps_attention_weights(model, element, device):
         in_flight = max(in_flight, 2 * tokens * model.n_head * model.n_positions * element)
     return tokens * (blocks + stream) + max(loss, in_flight)
 
 
-def _keeps_attention_weights(model: ModelConfig, device: DeviceKind) -> bool:
-    # With dropout PyTorch has no fused attention on the CPU and falls back on the plain form.
-    return device == "cpu" and (model.n_positions <= PLAIN_ATTENTION_MAX_TOKENS or model.dropout > 0)
+def _keeps_attention_weights(model: ModelConfig, element: int, device: DeviceKind) -> bool:
+    # With dropout there is no fused attention on the CPU.
+    short = element < FLOAT32 and model.n_positions <= PLAIN_ATTENTION_MAX_TOKENS
+    return device == "cpu" and (short or model.dropout > 0)
 
 
 def _saved_by_block(model: ModelConfig, element: int, device: DeviceKind) -> int:
     """Bytes per token that one block keeps for its backward pass."""
     query, key = model.n_head * model.head_size, model.kv_heads * model.head_size
     rotary = model.family != "gpt2"
-    plain = _keeps_attention_weights(model, device)
+    plain = _keeps_attention_weights(model, element, device)
     # Two norms, their outputs being the inputs of the two projections; attention's output before its projection.
     size = 2 * (_saved_by_norm(model, model.n_embd, element, device) + model.n_embd * element) + query * element
     if rotary:
@@ -287,18 +288,17 @@ def _saved_by_block(model: ModelConfig, element: int, device: DeviceKind) -> int
         inside = 2 * model.inner  # before GELU and after
     size += inside * element
     if plain:
-        # PyTorch's own plain form computes in float32.
-        weight = element if model.n_positions <= PLAIN_ATTENTION_MAX_TOKENS else FLOAT32
-        copies = 3 if model.dropout else 1  # the weights, the noise and the product of both
-        size += copies * model.n_head * model.n_positions * weight
+        # The weights; with dropout a mask and what it leaves of them too.
+        weight = 2 * element + 1 if model.dropout else element
+        size += model.n_head * model.n_positions * weight
     if model.dropout:
-        size += 2 * model.n_embd * (element if device == "cpu" else 1)  # the CPU keeps the noise, others a mask
+        size += 2 * model.n_embd  # masks
     return size
 
 
 def _saved_by_norm(model: ModelConfig, width: int, element: int, device: DeviceKind) -> int:
     """Bytes per token that a norm keeps: its input, and for an RMSNorm that is not fused its normed input too."""
-    if model.family == "gpt2" or device == "cuda":
+    if model.family == "gpt2" or device == "cuda" or (device == "cpu" and element == FLOAT32):
         return width * element
     return 2 * width * FLOAT32  # in bf16 both are float32 copies
 
@@ -317,7 +317,7 @@ def generation_memory(
     widest = 2 * max((model.n_head + 2 * model.kv_heads) * model.head_size, model.inner)
     if model.family != "gpt2":
         widest = max(widest, 4 * model.inner)
-    if _keeps_attention_weights(model, device):
+    if _keeps_attention_weights(model, element, device):
         widest = max(widest, 3 * model.n_head * model.n_positions)
     # The next token's logits, sorted and summed by the sampler.
     logits = batch * model.vocabulary * FLOAT32 * 5

@@ -16,7 +16,7 @@ from tui_gpt.engine.network.cache import LayerCache
 from tui_gpt.engine.network.dropout import dropout
 from tui_gpt.engine.network.written_gradients import rms_norm, swiglu
 
-# On the CPU the plain form of attention beats the fused kernel while its (T, S) scores still fit into the cache.
+# On the CPU, in bf16, the plain form of attention beats the fused kernel while its (T, S) scores fit into the cache.
 _PLAIN_ATTENTION_MAX_TOKENS = 256
 
 
@@ -99,9 +99,11 @@ class Attention(nn.Module):
         """(B, H, T, D) queries over (B, K, S, D) keys and values, the T queries being the last of the S."""
         length, seen = q.size(2), k.size(2)
         rate = self.dropout if self.training else 0.0
-        # With dropout torch has no fused kernel there.
-        if q.device.type == "cpu" and length > 1 and (rate or seen <= _PLAIN_ATTENTION_MAX_TOKENS):
-            return plain_attention(q, k, v, rate, mask)
+        if q.device.type == "cpu" and length > 1:
+            short = seen <= _PLAIN_ATTENTION_MAX_TOKENS and (q.dtype != torch.float32 or mask is not None)
+            # With dropout torch has no fused kernel there.
+            if rate or short:
+                return plain_attention(q, k, v, rate, mask)
         grouped = self.n_head != self.n_kv_head
         if mask is None and length in (1, seen):
             # One query sees all; as many queries as keys is the square causal case the kernels know.
