@@ -88,6 +88,7 @@ def test_again_asks_the_guard_anew_and_without_one_the_model(home: Path) -> None
     run_chat(body)
 
 
+@pytest.mark.slow
 def test_guard_and_verdicts_are_there_at_the_next_start(home: Path) -> None:
     async def first(tab: ChatTab, pilot: Pilot[Any]) -> None:
         await choose(tab, pilot, "python")
@@ -109,6 +110,7 @@ def test_guard_and_verdicts_are_there_at_the_next_start(home: Path) -> None:
     run_chat(second, load=False)
 
 
+@pytest.mark.slow
 def test_a_guard_of_ones_own_is_foreign_text_and_a_broken_or_missing_one_a_sentence(home: Path) -> None:
     folder = home / "guards"
     folder.mkdir()

@@ -84,6 +84,7 @@ def assert_same(run: Run, reference: Run) -> None:
     assert run.record.data.sha256 == reference.record.data.sha256
 
 
+@pytest.mark.slow
 def test_it_trains_on_what_has_come_waits_obeys_and_is_killed_and_learns_what_a_whole_text_teaches(
     scene: Scene, text: Arriving, reference: Run
 ) -> None:

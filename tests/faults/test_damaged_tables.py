@@ -92,6 +92,7 @@ def test_a_file_that_was_cut_short_anywhere_is_refused(name: str, tmp_path: Path
             assert isinstance(outcome(path), str), length
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_a_flipped_bit_is_refused_or_harmless(name: str, tmp_path: Path) -> None:
     content, path = FILES[name](), tmp_path / name
@@ -223,6 +224,7 @@ def zstandard_of_one_byte(n_bytes: int) -> bytes:
 GIGABYTE = 1 << 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.txt.gz", "a.txt.zst"])
 def test_a_text_that_unpacks_to_a_gigabyte_is_read_in_the_memory_of_a_short_one(name: str, tmp_path: Path) -> None:
     small = tmp_path / f"small-{name}"
@@ -238,6 +240,7 @@ def test_a_text_that_unpacks_to_a_gigabyte_is_read_in_the_memory_of_a_short_one(
     assert bomb.peak - measured(small).peak < 120_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.csv.gz", "quoted.csv.gz"])
 def test_a_row_without_an_end_is_refused_in_bounded_memory(name: str, tmp_path: Path) -> None:
     begin, unit = {
@@ -251,6 +254,7 @@ def test_a_row_without_an_end_is_refused_in_bounded_memory(name: str, tmp_path: 
     assert reading.peak < 1_800_000_000
 
 
+@pytest.mark.slow
 def test_a_parquet_row_of_a_quarter_of_a_gigabyte_is_refused_in_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     program = (

@@ -49,6 +49,7 @@ def part_losses(values: dict[str, Any]) -> dict[str, float]:
     return {name.removeprefix("val_loss/"): loss for name, loss in values.items() if name.startswith("val_loss/")}
 
 
+@pytest.mark.slow
 def test_killed_in_a_step_a_checkpoint_and_after_an_evaluation_and_with_its_cache_gone(scene: Scene) -> None:
     config = mixed(scene, model={"dropout": 0.1}, weight_average=0.9, grad_accumulation_steps=2, checkpoint_interval=3)
     reference = scene.begin(config, "reference")

@@ -352,6 +352,7 @@ def test_a_commit_that_was_fetched_needs_no_network(importing: Importer, theirs:
     assert [ModelHandler().verify(f"kit-{number}") for number in range(2)] == [[], []]
 
 
+@pytest.mark.slow
 def test_a_pinned_revision_stays_what_it_was(importing: Importer, theirs: tuple[Any, Path]) -> None:
     _, folder = theirs
     first = published(importing.hub, folder, "v1")
@@ -363,6 +364,7 @@ def test_a_pinned_revision_stays_what_it_was(importing: Importer, theirs: tuple[
         assert record is not None and record.parent == f"hub:fable/fox@{expected}"
 
 
+@pytest.mark.slow
 def test_a_connection_that_breaks_is_taken_up_where_it_broke(importing: Importer, tmp_path: Path) -> None:
     model = gpt2(tmp_path / "large", vocabulary=200_000)
     published(importing.hub, tmp_path / "large")
@@ -408,6 +410,7 @@ def test_without_a_network_the_sentence_says_so(importing: Importer, home: Path)
     assert "the Hub cannot be reached" in refused(away, home)
 
 
+@pytest.mark.slow
 def test_pickles_on_the_hub_are_not_even_fetched_unless_asked_for(
     importing: Importer, theirs: tuple[Any, Path], home: Path
 ) -> None:

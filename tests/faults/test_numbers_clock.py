@@ -53,6 +53,7 @@ def start(scene: Scene, run: Run, *settings: tuple[int, float]) -> TrainerProces
     return process
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_a_day_forth_and_back_changes_nothing_that_is_learned(scene: Scene) -> None:
     config = tiny(scene.text, max_steps=24, eval_interval=6, checkpoint_interval=5)
     run = scene.begin(config)

@@ -25,6 +25,7 @@ from tui_gpt.core.runs import commands
 from tui_gpt.core.runs.checkpoints import read_pointers
 
 
+@pytest.mark.slow
 def test_a_run_that_is_steered_in_every_way_and_stopped_learns_what_one_left_alone_does(scene: Scene) -> None:
     config = tiny(scene.text, weight_average=0.9)
     reference = scene.begin(config, "reference")

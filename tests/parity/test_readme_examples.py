@@ -63,11 +63,13 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
     return stranger
 
 
+@pytest.mark.slow
 def test_the_examples_have_one_line_to_train_and_three_for_each_use(stranger: Stranger) -> None:
     uses = [stranger.transformers, stranger.gguf + stranger.llama_cpp]
     assert [len(lines(block)) for block in (stranger.train, *uses)] == [1, 3, 3]
 
 
+@pytest.mark.slow
 def test_the_lines_for_transformers_write_text(stranger: Stranger) -> None:
     written = stranger.python(stranger.transformers)
     assert written.startswith("One day") and len(written) > 40

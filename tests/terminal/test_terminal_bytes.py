@@ -74,6 +74,7 @@ def quit_whole(terminal: Terminal) -> None:
     assert_harmless(terminal.raw())
 
 
+@pytest.mark.slow
 def test_models_and_runs_cannot_command_the_terminal(hostile: HostileHome, open_terminal: Open) -> None:
     remember(hostile.home, **{**memory(hostile, "models"), "run": "odd"})
     terminal = open_terminal(home=hostile.home, size=(200, 60))

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import msgspec
+import pytest
 from terminal import CURVE, Open, Terminal, remember
 from training_runs import Scene, tiny
 
@@ -29,6 +30,7 @@ def assert_harmless(terminal: Terminal) -> None:
         assert not re.search(pattern, sent), what
 
 
+@pytest.mark.slow
 def test_a_run_a_log_a_corpus_and_a_model_cannot_command_the_terminal(scene: Scene, open_terminal: Open) -> None:
     corpus = scene.text.with_name("story\x1b]52;c;QUJD\x07\u202e.txt")
     corpus.write_text(f"The cat {COMMANDS} sat.\n" * 400, encoding="utf-8")

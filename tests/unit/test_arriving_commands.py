@@ -38,6 +38,7 @@ def text(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Arriving]:
         yield found
 
 
+@pytest.mark.slow
 def test_train_starts_with_the_first_part_and_what_follows_works(
     text: Arriving, scene: Scene, home: Path, call: Call
 ) -> None:

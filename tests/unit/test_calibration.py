@@ -88,6 +88,7 @@ def test_memory_is_told_and_given_back_and_the_threads_are_as_before() -> None:
     assert found.threads == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_may_be_compiled_is_said_not_to_be_calibrated() -> None:
     def said(config: RunConfig) -> bool:
         return any("compiled" in reason for reason in measure(config, 1e-9).reasons)

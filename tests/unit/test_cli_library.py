@@ -145,6 +145,7 @@ def test_speed_is_measured_by_training(call: Call, home: Path) -> None:
     assert not (home / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_plan_is_a_configuration_for_the_time_and_the_text(call: Call, home: Path, tmp_path: Path) -> None:
     text = tmp_path / "own.txt"
     text.write_text("A fox saw a crow on a branch, with a piece of cheese in its beak.\n" * 100)

@@ -27,6 +27,7 @@ MIX = ("--mix", "figures.txt=0.25", "--mix", "red\x1b[31m.txt=0.125")
 SHOWN = "cats.txt with 25 % figures.txt and 12.5 % red␛[31m.txt"
 
 
+@pytest.mark.slow
 def test_a_mix_is_trained_on_told_of_measured_and_trained_on_again(texts: Path, home: Path, call: Call) -> None:
     done = call(*tiny_training(Path("cats.txt"), "mixed", "--steps", "12", *MIX), home=home)
     assert done.code == 0, done.err

@@ -59,6 +59,7 @@ def test_two_processes_give_the_losses_of_one_through_a_pause_a_stop_and_a_resum
     assert scene.models() == ["alone", "together"]
 
 
+@pytest.mark.slow
 def test_a_signal_to_launcher_and_first_process_saves_a_checkpoint_and_ends_all_processes(scene: Scene) -> None:
     run = scene.begin(tiny(scene.text, max_steps=100_000), processes=2)
     process = scene.start(run, nproc=2)

@@ -59,6 +59,7 @@ def test_what_stands_before_a_step_is_what_counting_every_step_finds(
         counted += np.bincount(rows, minlength=len(shares))
 
 
+@pytest.mark.slow
 @given(
     shares=st.lists(st.integers(1, 9), min_size=2, max_size=3),
     batch_size=st.integers(1, 7),
