@@ -104,7 +104,7 @@ def test_hundreds_of_sizes_on_every_tab_and_under_every_dialog(training: Run, op
     dialogs = {
         "F2": {"C-o": "A text file, or a folder", "C-n": "I have", "C-l": "Load a configuration"},
         "F3": {"F1": "Training goes on", "C-s": "Save a model", "C-q": "Leave it running"},
-        "F4": {"f": "Fork stories", "C-p": "Search"},
+        "F4": {"f": "Fork python", "C-p": "Search"},
         "F6": {"C-o": "Talk to", "C-f": "Earlier conversations"},
     }
     for key, questions in dialogs.items():
