@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -84,18 +84,27 @@ def shown(app: Any) -> str:
 
 
 def take(app: Any, name: str, home: Path) -> None:
-    """One picture; refuses one that tells where it was taken."""
-    svg = app.export_screenshot(title="tui-gpt", simplify=True)
+    """One picture."""
+    keep(app.export_screenshot(title="tui-gpt", simplify=True), name, home)
+
+
+def keep(svg: str, name: str, home: Path) -> None:
+    """Write a picture, unless it tells where it was taken."""
     for private in (str(home), str(Path.home())):
         if len(private) > 1 and private in svg:
             raise SystemExit(f"the picture of {name} shows {private}; take it where nothing is private")
+    PICTURES.mkdir(exist_ok=True)
     (PICTURES / f"{name}.svg").write_text(svg, encoding="utf-8")
     print(f"{name}.svg: {len(svg) / 1000:.0f} kB")
 
 
-if __name__ == "__main__":
+def in_an_empty_home(work: Callable[[Path], Coroutine[Any, Any, None]]) -> None:
+    """Do it with the app of this checkout, in a home that is gone afterwards."""
     sys.path.insert(0, str(ROOT))
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TUI_GPT_HOME"] = folder
-        PICTURES.mkdir(exist_ok=True)
-        asyncio.run(take_pictures(Path(folder)))
+        asyncio.run(work(Path(folder)))
+
+
+if __name__ == "__main__":
+    in_an_empty_home(take_pictures)

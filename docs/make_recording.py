@@ -8,17 +8,13 @@ were; waiting plays faster, and the line below the terminal has the real time.
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from animated_svg import Frame, Piece, Row, animated_svg
-from make_pictures import PICTURES, ROOT, run_of, shown, until
+from make_pictures import in_an_empty_home, keep, run_of, shown, until
 from rich.color import Color
 from rich.style import Style
 
@@ -122,18 +118,8 @@ async def main(home: Path) -> None:
     app = TuiGpt()
     async with app.run_test(size=SIZE) as pilot:
         frames = await film(app, pilot)
-    svg = animated_svg(frames, SIZE[0], BACKGROUND, "The first minute with tui-gpt")
-    for private in (str(home), str(Path.home())):
-        if len(private) > 1 and private in svg:
-            raise SystemExit(f"the film shows {private}; make it where nothing is private")
-    (PICTURES / "first_minute.svg").write_text(svg, encoding="utf-8")
-    seconds = sum(frame.seconds for frame in frames)
-    print(f"first_minute.svg: {len(svg) / 1000:.0f} kB, {len(frames)} frames, {seconds:.0f} s")
+    keep(animated_svg(frames, SIZE[0], BACKGROUND, "The first minute with tui-gpt"), "first_minute", home)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["TUI_GPT_HOME"] = folder
-        PICTURES.mkdir(exist_ok=True)
-        asyncio.run(main(Path(folder)))
+    in_an_empty_home(main)

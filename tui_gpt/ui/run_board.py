@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Set
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,7 @@ class RunBoard:
     A refresh replaces `runs` as a whole, so that a reader always sees one moment.
     """
 
-    def __init__(self, store: RunStore, starting: Set[str] = frozenset()) -> None:
+    def __init__(self, store: RunStore, starting: Collection[str] = ()) -> None:
         """`starting` names, at any time, the runs for which a trainer was started that does not hold them yet."""
         self.store = store
         self._starting = starting

@@ -33,9 +33,9 @@ class RunControl:
         self.session = session
         self.report = report
         self._on_failure = on_failure
-        self.starting: set[str] = set()
-        """Runs whose trainer was started here and has not said anything yet."""
-        self._starts: dict[str, asyncio.Task[None]] = {}
+        self.starting: dict[str, object] = {}
+        """Runs whose trainer was started here and has not said anything yet, each with what is its start's own."""
+        self._starts: set[asyncio.Task[None]] = set()
         self._standby: StandbyTrainer | None = None
 
     def stand_by(self) -> None:
@@ -58,11 +58,11 @@ class RunControl:
     async def _start(self, run: Run, start: Callable[..., TrainerProcess], *arguments: Any) -> None:
         """Let `start` start the trainer in a thread, from the one that waits, and see whether it comes up."""
         standby, self._standby = self._standby, None
-        self.starting.add(run.name)
+        mark = self.starting[run.name] = object()
         try:
-            self._watch(run, await asyncio.to_thread(start, *arguments, standby=standby))
+            self._watch(run, await asyncio.to_thread(start, *arguments, standby=standby), mark)
         except BaseException:
-            self.starting.discard(run.name)
+            self._no_longer_starting(run.name, mark)
             raise
         finally:
             if standby is not None:
@@ -167,18 +167,23 @@ class RunControl:
                 )
             await asyncio.sleep(_POLL_SECONDS)
 
-    def _watch(self, run: Run, process: TrainerProcess) -> None:
-        task = asyncio.create_task(self._come_up(run, process), name=f"start of {run.name}")
-        self._starts[run.name] = task
-        task.add_done_callback(lambda _: self._starts.pop(run.name, None))
+    def _no_longer_starting(self, name: str, mark: object) -> None:
+        # A later start of the same run may have begun before an earlier one was seen to end.
+        if self.starting.get(name) is mark:
+            del self.starting[name]
 
-    async def _come_up(self, run: Run, process: TrainerProcess) -> None:
+    def _watch(self, run: Run, process: TrainerProcess, mark: object) -> None:
+        task = asyncio.create_task(self._come_up(run, process, mark), name=f"start of {run.name}")
+        self._starts.add(task)
+        task.add_done_callback(self._starts.discard)
+
+    async def _come_up(self, run: Run, process: TrainerProcess, mark: object) -> None:
         try:
             while await asyncio.to_thread(start_outcome, run.folder, process) is None:
                 if process.has_reported(run.folder):
-                    self.starting.discard(run.name)
+                    self._no_longer_starting(run.name, mark)
                 await asyncio.sleep(_POLL_SECONDS if run.name in self.starting else 4 * _POLL_SECONDS)
         except RunError as error:
             self._on_failure(str(error))
         finally:
-            self.starting.discard(run.name)
+            self._no_longer_starting(run.name, mark)
